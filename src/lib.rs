@@ -1,1 +1,4 @@
 //! A Kafka Connect worker: synchronous, thread-based, in one static binary.
+
+pub mod api;
+pub mod stdx;

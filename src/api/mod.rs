@@ -1,0 +1,20 @@
+//! What the author of a connector, converter or transform sees.
+//!
+//! Nothing here knows how the worker is built. A plug-in depends on this module and on nothing else of the crate.
+
+pub mod config_def;
+pub mod connector;
+pub mod converter;
+pub mod data;
+pub mod error;
+pub mod ids;
+pub mod offset;
+pub mod record;
+pub mod registry;
+pub mod sink;
+pub mod source;
+
+use std::collections::BTreeMap;
+
+/// Settings by name, as text: what a properties file or a REST body holds.
+pub type Settings = BTreeMap<String, String>;

@@ -1,0 +1,130 @@
+//! The plug-ins of a worker, by class name and by alias.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::converter::{ConverterPlugin, ConverterRoles};
+use super::sink::SinkPlugin;
+use super::source::SourcePlugin;
+
+/// The version that built-in plug-ins report: that of this worker.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A connector class of either kind.
+#[derive(Clone)]
+pub enum ConnectorClass {
+    /// Reads into Kafka.
+    Source(Arc<dyn SourcePlugin>),
+    /// Writes from Kafka.
+    Sink(Arc<dyn SinkPlugin>),
+}
+
+impl ConnectorClass {
+    /// What both kinds say about themselves.
+    pub fn plugin(&self) -> &dyn super::connector::ConnectorPlugin {
+        match self {
+            ConnectorClass::Source(plugin) => &**plugin,
+            ConnectorClass::Sink(plugin) => &**plugin,
+        }
+    }
+
+    /// `source` or `sink`, as in REST answers.
+    pub fn kind_name(&self) -> &'static str {
+        match self {
+            ConnectorClass::Source(_) => "source",
+            ConnectorClass::Sink(_) => "sink",
+        }
+    }
+}
+
+impl std::fmt::Debug for ConnectorClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind_name(), self.plugin().class())
+    }
+}
+
+/// All plug-ins that this worker can run. Built once at start, then shared and never changed.
+#[derive(Default)]
+pub struct Registry {
+    connectors: BTreeMap<&'static str, ConnectorClass>,
+    converters: BTreeMap<&'static str, Arc<dyn ConverterPlugin>>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("connectors", &self.connectors.keys())
+            .field("converters", &self.converters.keys())
+            .finish()
+    }
+}
+
+impl Registry {
+    /// Without any plug-in.
+    pub fn new() -> Self {
+        Registry::default()
+    }
+
+    /// Adds a source connector; a class of the same name is replaced.
+    pub fn add_source(&mut self, plugin: impl SourcePlugin + 'static) {
+        self.connectors.insert(plugin.class(), ConnectorClass::Source(Arc::new(plugin)));
+    }
+
+    /// Adds a sink connector; a class of the same name is replaced.
+    pub fn add_sink(&mut self, plugin: impl SinkPlugin + 'static) {
+        self.connectors.insert(plugin.class(), ConnectorClass::Sink(Arc::new(plugin)));
+    }
+
+    /// Adds a converter; a class of the same name is replaced.
+    pub fn add_converter(&mut self, plugin: impl ConverterPlugin + 'static) {
+        self.converters.insert(plugin.class(), Arc::new(plugin));
+    }
+
+    /// The connector of a full class name, simple class name or alias (`FileStreamSource`).
+    pub fn connector(&self, class: &str) -> Option<&ConnectorClass> {
+        by_name(&self.connectors, class, |simple| suffixes(simple, &["Connector"]))
+    }
+
+    /// The converter of a full class name, simple class name or alias (`Json`).
+    pub fn converter(&self, class: &str) -> Option<&Arc<dyn ConverterPlugin>> {
+        by_name(&self.converters, class, |simple| suffixes(simple, &["HeaderConverter", "Converter"]))
+    }
+
+    /// All connectors, ordered by class name.
+    pub fn connectors(&self) -> impl Iterator<Item = &ConnectorClass> {
+        self.connectors.values()
+    }
+
+    /// All converters, ordered by class name.
+    pub fn converters(&self) -> impl Iterator<Item = &Arc<dyn ConverterPlugin>> {
+        self.converters.values()
+    }
+
+    /// The converters that can be used for keys and values.
+    pub fn data_converters(&self) -> impl Iterator<Item = &Arc<dyn ConverterPlugin>> {
+        self.converters().filter(|plugin| plugin.roles() == ConverterRoles::All)
+    }
+}
+
+/// Finds a plug-in by its full name, else by the only one whose simple name or alias it is.
+fn by_name<'a, P>(
+    plugins: &'a BTreeMap<&'static str, P>,
+    name: &str,
+    alias: impl Fn(&str) -> Option<&str>,
+) -> Option<&'a P> {
+    if let Some(plugin) = plugins.get(name) {
+        return Some(plugin);
+    }
+    let mut found = plugins.iter().filter(|(class, _)| {
+        let simple = class.rsplit('.').next().unwrap_or(class);
+        simple == name || alias(simple) == Some(name)
+    });
+    match (found.next(), found.next()) {
+        (Some((_, plugin)), None) => Some(plugin),
+        (_, _) => None,
+    }
+}
+
+fn suffixes<'a>(simple: &'a str, suffixes: &[&str]) -> Option<&'a str> {
+    suffixes.iter().find_map(|suffix| simple.strip_suffix(suffix))
+}

@@ -1,0 +1,90 @@
+//! Source tasks: they read from a system and give records to the worker.
+//!
+//! 1. `start` is called once with the settings of the task.
+//! 2. `poll` is called again and again; never while the connector is paused.
+//! 3. `commit_record` follows for each record once Kafka has it (or it was dropped), in the order of the
+//!    acknowledgements; `commit` after offsets were stored.
+//! 4. `stop` is the last call, also after a failure.
+//!
+//! All calls for one task come one after another. Between them a task has no thread: a task that waits returns
+//! [`PollOutcome::Idle`] and costs nothing meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Settings;
+use super::connector::ConnectorPlugin;
+use super::error::Result;
+use super::offset::OffsetMap;
+use super::record::{RecordMetadata, SourceRecord};
+
+/// What a poll gave.
+#[derive(Debug)]
+pub enum PollOutcome {
+    /// Records, in order. May be empty.
+    Records(Vec<SourceRecord>),
+    /// Nothing now; poll again after the given time.
+    Idle(Duration),
+}
+
+/// What a source task can ask the worker for.
+pub trait SourceTaskContext: Send + Sync {
+    /// The stored offset of a source partition, `None` if there is none. May wait for the offset store.
+    fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>>;
+}
+
+/// Reads records from a system.
+pub trait SourceTask: Send {
+    /// Begins with the settings that the connector made for this task. An error makes the task FAILED.
+    fn start(&mut self, context: Arc<dyn SourceTaskContext>, settings: &Settings) -> Result<()>;
+
+    /// The next records. May block for a while; a stop waits for it up to `task.shutdown.graceful.timeout.ms`.
+    /// A retriable error: polled again at once. Any other makes the task FAILED.
+    fn poll(&mut self) -> Result<PollOutcome>;
+
+    /// Kafka has the record, or it was dropped (`metadata` is `None`). An error is logged.
+    fn commit_record(&mut self, record: &SourceRecord, metadata: Option<RecordMetadata>) -> Result<()> {
+        let _ = (record, metadata);
+        Ok(())
+    }
+
+    /// Whether `commit_record` does anything. Where it does not, the worker need not keep records until they are
+    /// acknowledged.
+    fn wants_commit_record(&self) -> bool {
+        false
+    }
+
+    /// Offsets were stored. An error is logged.
+    fn commit(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Ends the work. An error is logged.
+    fn stop(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The offsets of a connector that a user wants to change: partition, and offset or `None` for a reset.
+pub type OffsetChanges = [(OffsetMap, Option<OffsetMap>)];
+
+/// Who keeps the offsets of a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlterOffsets {
+    /// The connector checked the change: the worker's stored offsets are all there is.
+    Checked,
+    /// The connector said nothing: it may keep offsets elsewhere, too.
+    Unchecked,
+}
+
+/// A source connector class.
+pub trait SourcePlugin: ConnectorPlugin {
+    /// A new task, not started.
+    fn task(&self) -> Box<dyn SourceTask>;
+
+    /// Checks a change of the stored offsets before it is made (KIP-875). `settings` are the connector's.
+    fn alter_offsets(&self, settings: &Settings, changes: &OffsetChanges) -> Result<AlterOffsets> {
+        let _ = (settings, changes);
+        Ok(AlterOffsets::Unchecked)
+    }
+}

@@ -1,0 +1,111 @@
+//! The two halves of a question between threads. The answering half cannot be forgotten: dropped unanswered, it
+//! answers for itself.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+/// What a [`Reply`] says when it is dropped unanswered.
+pub trait Unanswered {
+    /// The answer of a reply nobody gave.
+    fn unanswered() -> Self;
+}
+
+/// The answering half of a question; to be used once, on any thread.
+#[derive(Debug)]
+pub struct Reply<T: Unanswered>(Option<Sender<T>>);
+
+/// The asking half: waits for the answer.
+#[derive(Debug)]
+pub struct Pending<T>(Receiver<T>);
+
+/// Why a wait ended without an answer: its time was up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedOut;
+
+/// A new question: the half that answers, and the half that waits.
+pub fn reply<T: Unanswered>() -> (Reply<T>, Pending<T>) {
+    let (sender, receiver) = bounded(1);
+    (Reply(Some(sender)), Pending(receiver))
+}
+
+impl<T: Unanswered> Reply<T> {
+    /// Answers. Never blocks; an asker who has gone is no error.
+    pub fn send(mut self, answer: T) {
+        self.answer(answer);
+    }
+
+    /// A reply that nobody waits for: its answer is dropped.
+    pub fn ignored() -> Self {
+        Reply(None)
+    }
+
+    fn answer(&mut self, answer: T) {
+        if let Some(sender) = self.0.take() {
+            // The channel holds one message and this is the only one; a full or closed channel means the asker left.
+            drop(sender.try_send(answer));
+        }
+    }
+}
+
+impl<T: Unanswered> Drop for Reply<T> {
+    fn drop(&mut self) {
+        self.answer(T::unanswered());
+    }
+}
+
+impl<T: Unanswered> Pending<T> {
+    /// Waits at most `timeout` for the answer.
+    pub fn wait(&self, timeout: Duration) -> Result<T, TimedOut> {
+        match self.0.recv_timeout(timeout) {
+            Ok(answer) => Ok(answer),
+            Err(RecvTimeoutError::Timeout) => Err(TimedOut),
+            // Cannot happen while `Reply` answers when dropped; said as what it would mean.
+            Err(RecvTimeoutError::Disconnected) => Ok(T::unanswered()),
+        }
+    }
+
+    /// The answer, if it has come.
+    pub fn poll(&self) -> Option<T> {
+        self.0.try_recv().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    enum Answer {
+        Given(u8),
+        Forgotten,
+    }
+
+    impl Unanswered for Answer {
+        fn unanswered() -> Self {
+            Answer::Forgotten
+        }
+    }
+
+    #[test]
+    fn an_answer_arrives_once() {
+        let (reply, pending) = reply::<Answer>();
+        assert_eq!(pending.wait(Duration::ZERO), Err(TimedOut));
+        reply.send(Answer::Given(7));
+        assert_eq!(pending.wait(Duration::ZERO), Ok(Answer::Given(7)));
+    }
+
+    #[test]
+    fn a_dropped_reply_answers_for_itself() {
+        let (reply, pending) = reply::<Answer>();
+        drop(reply);
+        assert_eq!(pending.wait(Duration::ZERO), Ok(Answer::Forgotten));
+    }
+
+    #[test]
+    fn an_asker_who_left_is_no_error() {
+        let (reply, pending) = reply::<Answer>();
+        drop(pending);
+        reply.send(Answer::Given(1));
+    }
+}
