@@ -1,4 +1,11 @@
 //! A Kafka Connect worker: synchronous, thread-based, in one static binary.
 
 pub mod api;
+pub mod connector;
+#[cfg(feature = "faults")]
+pub mod faults;
+pub mod health;
+pub mod herder;
 pub mod stdx;
+pub mod store;
+pub mod task;

@@ -94,3 +94,16 @@ impl fmt::Display for TopicPartition {
         write!(f, "{}-{}", self.topic, self.partition)
     }
 }
+
+/// Which of the consecutive instances of one connector or task a message is about. What an earlier instance says is
+/// not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// The epoch of the next instance.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Epoch(self.0 + 1)
+    }
+}

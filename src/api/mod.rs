@@ -14,7 +14,7 @@ pub mod registry;
 pub mod sink;
 pub mod source;
 
-use std::collections::BTreeMap;
+use indexmap::IndexMap;
 
-/// Settings by name, as text: what a properties file or a REST body holds.
-pub type Settings = BTreeMap<String, String>;
+/// Settings by name, as text: what a properties file or a REST body holds, in its order (which equality ignores).
+pub type Settings = IndexMap<String, String>;

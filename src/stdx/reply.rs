@@ -1,6 +1,7 @@
 //! The two halves of a question between threads. The answering half cannot be forgotten: dropped unanswered, it
 //! answers for itself.
 
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -13,11 +14,17 @@ pub trait Unanswered {
 
 /// The answering half of a question; to be used once, on any thread.
 #[derive(Debug)]
-pub struct Reply<T: Unanswered>(Option<Sender<T>>);
+pub struct Reply<T: Unanswered> {
+    sender: Option<Sender<T>>,
+    asker: Weak<()>,
+}
 
 /// The asking half: waits for the answer.
 #[derive(Debug)]
-pub struct Pending<T>(Receiver<T>);
+pub struct Pending<T> {
+    receiver: Receiver<T>,
+    _asker: Arc<()>,
+}
 
 /// Why a wait ended without an answer: its time was up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +33,8 @@ pub struct TimedOut;
 /// A new question: the half that answers, and the half that waits.
 pub fn reply<T: Unanswered>() -> (Reply<T>, Pending<T>) {
     let (sender, receiver) = bounded(1);
-    (Reply(Some(sender)), Pending(receiver))
+    let asker = Arc::new(());
+    (Reply { sender: Some(sender), asker: Arc::downgrade(&asker) }, Pending { receiver, _asker: asker })
 }
 
 impl<T: Unanswered> Reply<T> {
@@ -35,13 +43,13 @@ impl<T: Unanswered> Reply<T> {
         self.answer(answer);
     }
 
-    /// A reply that nobody waits for: its answer is dropped.
-    pub fn ignored() -> Self {
-        Reply(None)
+    /// Whether anybody still waits for the answer.
+    pub fn is_wanted(&self) -> bool {
+        self.asker.strong_count() > 0
     }
 
     fn answer(&mut self, answer: T) {
-        if let Some(sender) = self.0.take() {
+        if let Some(sender) = self.sender.take() {
             // The channel holds one message and this is the only one; a full or closed channel means the asker left.
             drop(sender.try_send(answer));
         }
@@ -57,7 +65,7 @@ impl<T: Unanswered> Drop for Reply<T> {
 impl<T: Unanswered> Pending<T> {
     /// Waits at most `timeout` for the answer.
     pub fn wait(&self, timeout: Duration) -> Result<T, TimedOut> {
-        match self.0.recv_timeout(timeout) {
+        match self.receiver.recv_timeout(timeout) {
             Ok(answer) => Ok(answer),
             Err(RecvTimeoutError::Timeout) => Err(TimedOut),
             // Cannot happen while `Reply` answers when dropped; said as what it would mean.
@@ -67,7 +75,7 @@ impl<T: Unanswered> Pending<T> {
 
     /// The answer, if it has come.
     pub fn poll(&self) -> Option<T> {
-        self.0.try_recv().ok()
+        self.receiver.try_recv().ok()
     }
 }
 
@@ -105,7 +113,9 @@ mod tests {
     #[test]
     fn an_asker_who_left_is_no_error() {
         let (reply, pending) = reply::<Answer>();
+        assert!(reply.is_wanted());
         drop(pending);
+        assert!(!reply.is_wanted());
         reply.send(Answer::Given(1));
     }
 }

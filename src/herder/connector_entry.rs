@@ -1,0 +1,152 @@
+//! What actually runs of one connector here: its instance, its tasks, and who waits for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::msg::{Answer, Written};
+use super::view::{ConnectorInfo, RunState, Status};
+use crate::api::Settings;
+use crate::api::ids::Epoch;
+use crate::stdx::reply::Reply;
+use crate::store::config_state::Revision;
+
+/// The connector itself. Changed only in `reconcile` and by the events of its epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Instance {
+    /// Nothing runs: not yet, or it is paused or stopped.
+    Absent,
+    /// `start` was called for this revision of its settings.
+    Starting(Revision),
+    /// It runs with this revision of its settings.
+    Running(Revision),
+    /// It failed with this revision of its settings, and stays so until those change or it is restarted.
+    Failed(Revision),
+    /// `stop` was called; waited for until the deadline.
+    Stopping(Instant),
+}
+
+/// A task. Changed only in `reconcile` and by the events of its epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TaskRun {
+    /// Nothing runs.
+    Absent,
+    /// It was started with this revision of the task settings; `true` if it was last told to pause.
+    Running(Revision, bool),
+    /// It failed with this revision, and stays so until that changes or it is restarted.
+    Failed(Revision),
+    /// It was told to stop; waited for until the deadline.
+    Stopping(Instant),
+}
+
+/// A task of the connector, as it is here.
+#[derive(Debug)]
+pub(super) struct TaskEntry {
+    pub(super) run: TaskRun,
+    pub(super) epoch: Epoch,
+    /// Known once it has come to run, or failed to.
+    pub(super) status: Option<Status>,
+    /// It is to be ended and started again.
+    pub(super) restart: bool,
+}
+
+impl TaskEntry {
+    pub(super) fn new() -> Self {
+        TaskEntry { run: TaskRun::Absent, epoch: Epoch::default(), status: None, restart: false }
+    }
+
+    /// Whether it has come to run or failed to: nothing more will happen by itself.
+    pub(super) fn is_settled(&self) -> bool {
+        match self.run {
+            TaskRun::Failed(_) => true,
+            TaskRun::Running(..) => self.status.as_ref().is_some_and(|status| match status.state {
+                RunState::Running | RunState::Paused | RunState::Failed => true,
+                RunState::Unassigned | RunState::Stopped | RunState::Restarting => false,
+            }),
+            TaskRun::Absent | TaskRun::Stopping(_) => false,
+        }
+    }
+}
+
+/// How far the settings of the tasks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TaskConfigs {
+    /// Nothing is due.
+    Settled,
+    /// The connector is to be asked.
+    Due,
+    /// The connector was asked, or what it said is being written.
+    Asked,
+    /// The connector was asked, and meanwhile it became due again.
+    AskedAndDue,
+}
+
+/// Who waits for the connector, and for what.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// The command line created it.
+    CommandLine { file: String },
+    /// A request created it.
+    Created(Reply<Answer<ConnectorInfo>>),
+    /// A request wrote its settings.
+    Put(Written, Reply<Answer<(Written, ConnectorInfo)>>),
+    /// A request restarted the connector.
+    Restarted(Reply<Answer<()>>),
+    /// A request restarted a task.
+    TaskRestarted(u32, Reply<Answer<()>>),
+    /// A request stopped or deleted it.
+    Stopped(Reply<Answer<()>>),
+}
+
+/// One connector, as it is here.
+#[derive(Debug)]
+pub(super) struct ConnectorEntry {
+    pub(super) instance: Instance,
+    pub(super) epoch: Epoch,
+    /// Known once it has come to run, or failed to.
+    pub(super) status: Option<Status>,
+    /// It is to be ended and started again.
+    pub(super) restart: bool,
+    pub(super) task_configs: TaskConfigs,
+    pub(super) tasks: BTreeMap<u32, TaskEntry>,
+    pub(super) topics: BTreeSet<Arc<str>>,
+    pub(super) waiters: Vec<Waiter>,
+    /// Its offsets are being changed: nothing of it may start.
+    pub(super) offsets_change: bool,
+    /// The settings it was last known to have; outlive its deletion while it ends.
+    pub(super) settings: Settings,
+}
+
+impl ConnectorEntry {
+    pub(super) fn new() -> Self {
+        ConnectorEntry {
+            instance: Instance::Absent,
+            epoch: Epoch::default(),
+            status: None,
+            restart: false,
+            task_configs: TaskConfigs::Settled,
+            tasks: BTreeMap::new(),
+            topics: BTreeSet::new(),
+            waiters: Vec::new(),
+            offsets_change: false,
+            settings: Settings::new(),
+        }
+    }
+
+    /// Whether nothing of it runs here.
+    pub(super) fn is_absent(&self) -> bool {
+        let instance = match self.instance {
+            Instance::Absent | Instance::Failed(_) => true,
+            Instance::Starting(_) | Instance::Running(_) | Instance::Stopping(_) => false,
+        };
+        instance && self.no_task_runs()
+    }
+
+    /// Whether no task of it runs here.
+    pub(super) fn no_task_runs(&self) -> bool {
+        self.tasks.values().all(|task| match task.run {
+            TaskRun::Absent | TaskRun::Failed(_) => true,
+            TaskRun::Running(..) | TaskRun::Stopping(_) => false,
+        })
+    }
+}

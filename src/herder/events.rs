@@ -1,0 +1,231 @@
+//! What connectors and tasks report, and who gets an answer because of it.
+
+use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskRun, Waiter};
+use super::msg::{Effect, Effects, Exit, HerderError};
+use super::view::{RunState, Status};
+use super::{Herder, is_settled, not_found};
+use crate::api::Settings;
+use crate::api::ids::ConnectorName;
+use crate::api::registry::VERSION;
+use crate::connector::{ConnectorEvent, ConnectorEventKind};
+use crate::store::config_state::{ConfigEntry, ConnectorConfig, TargetState};
+use crate::task::{TaskEvent, TaskEventKind};
+
+impl Herder {
+    /// A connector did something. What an earlier instance says is not believed.
+    pub(super) fn connector_event(&mut self, event: ConnectorEvent, effects: &mut Effects) {
+        let ConnectorEvent { name, epoch, kind } = event;
+        let Some(entry) = self.connectors.get_mut(&name).filter(|entry| entry.epoch == epoch) else { return };
+        let status = |state, trace: Option<String>| Status {
+            state,
+            worker: self.settings.worker.clone(),
+            trace: trace.map(Into::into),
+            version: Some(VERSION),
+        };
+        match (kind, &entry.instance) {
+            (ConnectorEventKind::Started, Instance::Starting(revision)) => {
+                entry.instance = Instance::Running(*revision);
+                entry.status = Some(status(RunState::Running, None));
+            }
+            (
+                ConnectorEventKind::Failed { trace },
+                Instance::Starting(revision) | Instance::Running(revision),
+            ) => {
+                entry.instance = Instance::Failed(*revision);
+                entry.status = Some(status(RunState::Failed, Some(trace)));
+                entry.task_configs = TaskConfigs::Settled;
+            }
+            (ConnectorEventKind::TaskConfigs(tasks), Instance::Running(_)) => {
+                self.task_configs_made(&name, tasks, effects);
+            }
+            (ConnectorEventKind::ReconfigurationRequested, Instance::Running(_)) => {
+                entry.task_configs = match entry.task_configs {
+                    TaskConfigs::Settled | TaskConfigs::Due => TaskConfigs::Due,
+                    TaskConfigs::Asked | TaskConfigs::AskedAndDue => TaskConfigs::AskedAndDue,
+                };
+            }
+            (ConnectorEventKind::Stopped, Instance::Stopping(_)) => entry.instance = Instance::Absent,
+            // Late news: the instance has gone on since.
+            (
+                ConnectorEventKind::Started
+                | ConnectorEventKind::Failed { .. }
+                | ConnectorEventKind::TaskConfigs(_)
+                | ConnectorEventKind::ReconfigurationRequested
+                | ConnectorEventKind::Stopped,
+                _,
+            ) => return,
+        }
+        self.changed.insert(name);
+    }
+
+    /// The connector said what its tasks are: writes them if that is new.
+    fn task_configs_made(&mut self, name: &ConnectorName, tasks: Vec<Settings>, effects: &mut Effects) {
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        let changed = self.configs.connector(name).is_some_and(|config| {
+            let same = config.tasks == tasks && config.tasks_made_from == config.settings;
+            config.target == TargetState::Started && !same
+        });
+        if changed {
+            effects.push(Effect::WriteConfig(ConfigEntry::Tasks { name: name.clone(), tasks }, None));
+        } else {
+            entry.task_configs_done();
+        }
+    }
+
+    /// A task did something. What an earlier instance says is not believed.
+    pub(super) fn task_event(&mut self, event: TaskEvent) {
+        let TaskEvent { id, epoch, kind } = event;
+        let Some(entry) = self.connectors.get_mut(&id.connector) else { return };
+        let Some(task) = entry.tasks.get_mut(&id.index).filter(|task| task.epoch == epoch) else { return };
+        let status = |state, trace: Option<String>| Status {
+            state,
+            worker: self.settings.worker.clone(),
+            trace: trace.map(Into::into),
+            version: Some(VERSION),
+        };
+        match (kind, &task.run) {
+            (TaskEventKind::Topic(topic), _) => {
+                if !entry.topics.insert(topic) {
+                    return;
+                }
+            }
+            (TaskEventKind::Started | TaskEventKind::Resumed, TaskRun::Running(..)) => {
+                task.status = Some(status(RunState::Running, None));
+            }
+            (TaskEventKind::Paused, TaskRun::Running(..)) => {
+                task.status = Some(status(RunState::Paused, None));
+            }
+            (TaskEventKind::Failed { trace }, TaskRun::Running(revision, _)) => {
+                task.run = TaskRun::Failed(*revision);
+                task.status = Some(status(RunState::Failed, Some(trace)));
+            }
+            // A task that fails while it stops has ended, too.
+            (TaskEventKind::Stopped | TaskEventKind::Failed { .. }, TaskRun::Stopping(_)) => {
+                task.run = TaskRun::Absent;
+                if !task.restart {
+                    task.status = Some(status(RunState::Unassigned, None));
+                }
+            }
+            // Late news: the task has gone on since.
+            (
+                TaskEventKind::Started
+                | TaskEventKind::Resumed
+                | TaskEventKind::Paused
+                | TaskEventKind::Failed { .. }
+                | TaskEventKind::Stopped,
+                _,
+            ) => return,
+        }
+        self.changed.insert(id.connector);
+    }
+
+    /// Answers those who waited for what the connector has now come to.
+    pub(super) fn answer_waiters(&mut self, name: &ConnectorName, effects: &mut Effects) {
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        let waiters = std::mem::take(&mut entry.waiters);
+        for waiter in waiters {
+            let Some(entry) = self.connectors.get(name) else { return };
+            let config = self.configs.connector(name);
+            match verdict(&waiter, name, config, entry) {
+                Some(result) => self.answer(name, waiter, result, effects),
+                None => {
+                    if let Some(entry) = self.connectors.get_mut(name) {
+                        entry.waiters.push(waiter);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        name: &ConnectorName,
+        waiter: Waiter,
+        result: Result<(), HerderError>,
+        effects: &mut Effects,
+    ) {
+        let info = || self.info(name).ok_or_else(|| not_found(name));
+        match (waiter, result) {
+            (Waiter::CommandLine { file }, Ok(())) => {
+                self.command_line_connector_started(name.as_str(), &file)
+            }
+            (Waiter::CommandLine { file }, Err(why)) => {
+                effects.push(Effect::Exit(Exit::ConnectorFailed(format!("{file}: {why}"))));
+            }
+            (Waiter::Created(reply), result) => effects.answer(reply, result.and_then(|()| info())),
+            (Waiter::Put(written, reply), result) => {
+                effects.answer(reply, result.and_then(|()| Ok((written, info()?))));
+            }
+            (Waiter::Restarted(reply) | Waiter::TaskRestarted(_, reply) | Waiter::Stopped(reply), result) => {
+                effects.answer(reply, result)
+            }
+        }
+    }
+}
+
+impl ConnectorEntry {
+    /// What the connector said of its tasks is in force.
+    pub(super) fn task_configs_done(&mut self) {
+        self.task_configs = match self.task_configs {
+            TaskConfigs::Asked | TaskConfigs::Settled => TaskConfigs::Settled,
+            TaskConfigs::Due | TaskConfigs::AskedAndDue => TaskConfigs::Due,
+        };
+    }
+}
+
+/// What a waiter is told, `None` if it has to wait on.
+fn verdict(
+    waiter: &Waiter,
+    name: &ConnectorName,
+    config: Option<&ConnectorConfig>,
+    entry: &ConnectorEntry,
+) -> Option<Result<(), HerderError>> {
+    if let Waiter::Stopped(_) = waiter {
+        return entry.is_absent().then_some(Ok(()));
+    }
+    let Some(config) = config else { return Some(Err(not_found(name))) };
+    if let Waiter::TaskRestarted(index, _) = waiter {
+        let task = entry.tasks.get(index);
+        let failed = || HerderError::Failed(format!("Failed to start task: {name}-{index}"));
+        return match task.map(|task| (&task.run, task.restart)) {
+            Some((TaskRun::Running(..), false)) | None => Some(Ok(())),
+            Some((TaskRun::Failed(_), false)) => Some(Err(failed())),
+            Some((TaskRun::Running(..) | TaskRun::Failed(_), true)) => None,
+            Some((TaskRun::Stopping(_) | TaskRun::Absent, _)) => None,
+        };
+    }
+    if !is_settled(entry, config.target) || is_outdated(entry, config) {
+        return None;
+    }
+    if let Instance::Failed(_) = entry.instance {
+        return Some(Err(HerderError::Failed(start_failure(name, entry))));
+    }
+    if entry.task_configs != TaskConfigs::Settled {
+        return None;
+    }
+    let tasks_started = match waiter {
+        Waiter::CommandLine { .. } => {
+            entry.tasks.len() == config.tasks.len() && entry.tasks.values().all(|task| task.is_settled())
+        }
+        Waiter::Created(_)
+        | Waiter::Put(..)
+        | Waiter::Restarted(_)
+        | Waiter::TaskRestarted(..)
+        | Waiter::Stopped(_) => true,
+    };
+    tasks_started.then_some(Ok(()))
+}
+
+/// Whether the connector still runs, or failed, with settings that have changed since.
+fn is_outdated(entry: &ConnectorEntry, config: &ConnectorConfig) -> bool {
+    match entry.instance {
+        Instance::Running(revision) | Instance::Failed(revision) => revision != config.revision,
+        Instance::Absent | Instance::Starting(_) | Instance::Stopping(_) => false,
+    }
+}
+
+fn start_failure(name: &ConnectorName, entry: &ConnectorEntry) -> String {
+    let trace = entry.status.as_ref().and_then(|status| status.trace.as_deref()).unwrap_or_default();
+    let why = trace.lines().next().unwrap_or_default();
+    format!("Failed to start connector: {name}: {why}")
+}

@@ -1,0 +1,356 @@
+//! All that can reach the herder, and all that it can want done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indexmap::IndexMap;
+
+use super::view::{ConnectorInfo, ConnectorStatus, ConnectorView};
+use crate::api::Settings;
+use crate::api::ids::{ConnectorName, Epoch, TaskId, TopicPartition};
+use crate::api::offset::OffsetMap;
+use crate::api::registry::ConnectorClass;
+use crate::api::source::AlterOffsets;
+use crate::connector::ConnectorEvent;
+use crate::health::StartupPhase;
+use crate::stdx::reply::{Reply, Unanswered};
+use crate::store::config_state::{ConfigEntry, TargetState};
+use crate::task::TaskEvent;
+
+/// Why a request was not done. `rest::error` gives each its status code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HerderError {
+    /// What the request names is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// The request is wrong.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The request does not fit the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// The request is right but could not be done.
+    #[error("{0}")]
+    Failed(String),
+    /// The worker is ending, or has no room for another request.
+    #[error("Worker is shutting down")]
+    ShuttingDown,
+}
+
+/// The answer to a request.
+pub type Answer<T> = Result<T, HerderError>;
+
+impl<T> Unanswered for Answer<T> {
+    fn unanswered() -> Self {
+        Err(HerderError::ShuttingDown)
+    }
+}
+
+/// Settings as a user sent them: a name can stand there with no value.
+pub type Draft = IndexMap<String, Option<String>>;
+
+/// Which parts of a connector a restart is about (KIP-745).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartScope {
+    /// Only what has failed.
+    pub only_failed: bool,
+    /// The tasks, too.
+    pub include_tasks: bool,
+}
+
+/// A change of stored offsets (KIP-875).
+#[derive(Debug, Clone, PartialEq)]
+pub enum OffsetsChange {
+    /// A source's: partition, and offset or `None` to forget it.
+    Source(Vec<(OffsetMap, Option<OffsetMap>)>),
+    /// A sink's: partition, and offset or `None` to forget it.
+    Sink(BTreeMap<TopicPartition, Option<i64>>),
+    /// All of them are forgotten.
+    Reset,
+}
+
+/// The offsets in the body of a request: what they mean depends on the kind of the connector.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OffsetsDraft {
+    /// Entries of `PATCH`: partition and offset as JSON.
+    Alter(Vec<(serde_json::Value, serde_json::Value)>),
+    /// `DELETE`.
+    Reset,
+}
+
+/// The stored offsets of a connector.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConnectorOffsets {
+    /// A source's, as they were stored.
+    Source(Vec<(OffsetMap, Option<OffsetMap>)>),
+    /// A sink's.
+    Sink(BTreeMap<TopicPartition, i64>),
+}
+
+/// A request of a client.
+#[derive(Debug)]
+pub enum Request {
+    /// Whether all other requests would be served (KIP-1017).
+    Health(Reply<Answer<()>>),
+    /// Creates a connector.
+    Create {
+        /// Its name.
+        name: ConnectorName,
+        /// Its settings.
+        draft: Draft,
+        /// Its initial state (KIP-980).
+        target: Option<TargetState>,
+        /// Who asks.
+        reply: Reply<Answer<ConnectorInfo>>,
+    },
+    /// Creates a connector or replaces its settings; the answer tells which.
+    Put {
+        /// Its name.
+        name: ConnectorName,
+        /// Its settings.
+        draft: Draft,
+        /// Who asks.
+        reply: Reply<Answer<(Written, ConnectorInfo)>>,
+    },
+    /// Changes some settings; those without a value are removed (KIP-477).
+    Patch {
+        /// Its name.
+        name: ConnectorName,
+        /// The changes.
+        changes: Draft,
+        /// Who asks.
+        reply: Reply<Answer<(Written, ConnectorInfo)>>,
+    },
+    /// Deletes a connector; its offsets stay.
+    Delete(ConnectorName, Reply<Answer<()>>),
+    /// Shows a connector.
+    Info(ConnectorName, Reply<Answer<ConnectorInfo>>),
+    /// Shows the settings of its tasks.
+    Tasks(ConnectorName, Reply<Answer<Vec<Settings>>>),
+    /// Pauses or resumes it.
+    SetTarget(ConnectorName, TargetState, Reply<Answer<()>>),
+    /// Stops it: it has no tasks then.
+    Stop(ConnectorName, Reply<Answer<()>>),
+    /// Restarts the connector itself.
+    Restart(ConnectorName, Reply<Answer<()>>),
+    /// Restarts parts of it; answers with the status at the beginning.
+    RestartParts(ConnectorName, RestartScope, Reply<Answer<ConnectorStatus>>),
+    /// Restarts a task.
+    RestartTask(TaskId, Reply<Answer<()>>),
+    /// Forgets which topics it used.
+    ResetTopics(ConnectorName, Reply<Answer<()>>),
+    /// Shows its offsets.
+    Offsets(ConnectorName, Reply<Answer<ConnectorOffsets>>),
+    /// Changes its offsets.
+    ModifyOffsets(ConnectorName, OffsetsDraft, Reply<Answer<AlterOffsets>>),
+}
+
+/// Whether a write made a connector or changed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// There was none of that name.
+    Created,
+    /// There was one.
+    Updated,
+}
+
+/// Names an operation that goes on outside, so that its end finds what it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct OperationId(pub(super) u64);
+
+/// A connector from a file of the command line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandLineConnector {
+    /// The file it is from.
+    pub file: String,
+    /// Its name.
+    pub name: ConnectorName,
+    /// Its settings.
+    pub settings: Settings,
+    /// Its initial state.
+    pub target: TargetState,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum HerderEvent {
+    /// A client asks.
+    Request(Request),
+    /// A broker answered for the first time.
+    KafkaReached,
+    /// The offset store was opened and read, or cannot be.
+    OffsetsRead(Result<(), String>),
+    /// Settings were checked. The error is the text of the answer.
+    Validated(OperationId, Result<Settings, HerderError>),
+    /// A config entry was written and read back.
+    Config(ConfigEntry, Option<OperationId>),
+    /// A connector did something.
+    Connector(ConnectorEvent),
+    /// A task did something.
+    Task(TaskEvent),
+    /// A change of offsets is done.
+    OffsetsModified(OperationId, Result<AlterOffsets, HerderError>),
+    /// The worker is to end.
+    Stop,
+    /// Nothing; a deadline may have passed.
+    Wake,
+}
+
+impl HerderEvent {
+    /// What it is, for people: fits after «handling».
+    pub fn describe(&self) -> &'static str {
+        match self {
+            HerderEvent::Request(request) => request.describe(),
+            HerderEvent::KafkaReached => "the first answer of Kafka",
+            HerderEvent::OffsetsRead(_) => "the opened offset store",
+            HerderEvent::Validated(..) => "the result of a validation",
+            HerderEvent::Config(..) => "a change of the configuration",
+            HerderEvent::Connector(_) => "the news of a connector",
+            HerderEvent::Task(_) => "the news of a task",
+            HerderEvent::OffsetsModified(..) => "the result of an offset change",
+            HerderEvent::Stop => "the request to stop",
+            HerderEvent::Wake => "a deadline",
+        }
+    }
+}
+
+impl Request {
+    fn describe(&self) -> &'static str {
+        match self {
+            Request::Health(_) => "a health request",
+            Request::Create { .. } => "a request to create a connector",
+            Request::Put { .. } | Request::Patch { .. } => "a request to configure a connector",
+            Request::Delete(..) => "a request to delete a connector",
+            Request::Info(..) | Request::Tasks(..) => "a request to show a connector",
+            Request::SetTarget(..) => "a request to pause or resume a connector",
+            Request::Stop(..) => "a request to stop a connector",
+            Request::Restart(..) | Request::RestartParts(..) | Request::RestartTask(..) => {
+                "a request to restart"
+            }
+            Request::ResetTopics(..) => "a request to forget topics",
+            Request::Offsets(..) => "a request to show offsets",
+            Request::ModifyOffsets(..) => "a request to change offsets",
+        }
+    }
+}
+
+/// A task to be started.
+#[derive(Debug, Clone)]
+pub struct StartTask {
+    /// Which.
+    pub id: TaskId,
+    /// Which instance of it.
+    pub epoch: Epoch,
+    /// The class of its connector.
+    pub class: ConnectorClass,
+    /// Its settings, references unresolved.
+    pub settings: Settings,
+    /// The settings of its connector, references unresolved.
+    pub connector: Settings,
+    /// How many tasks its connector has.
+    pub tasks: usize,
+    /// Whether it starts paused.
+    pub paused: bool,
+}
+
+/// Something is to happen outside of the herder. Each ends in an event or is answered directly.
+#[derive(Debug)]
+pub enum Effect {
+    /// The phase changed.
+    Phase(StartupPhase),
+    /// Show a connector anew, or no longer.
+    Publish(ConnectorName, Option<Arc<ConnectorView>>),
+    /// Check settings; ends in [`HerderEvent::Validated`].
+    Validate(OperationId, Draft),
+    /// Write a config entry; ends in [`HerderEvent::Config`] once it was read back.
+    WriteConfig(ConfigEntry, Option<OperationId>),
+    /// Start a connector; ends in a [`ConnectorEvent`], as do the next two.
+    StartConnector {
+        /// Its name.
+        name: ConnectorName,
+        /// Which instance of it.
+        epoch: Epoch,
+        /// Its class.
+        class: ConnectorClass,
+        /// Its settings, references unresolved.
+        settings: Settings,
+    },
+    /// Ask a running connector for the settings of its tasks.
+    MakeTaskConfigs(ConnectorName, Epoch),
+    /// End a connector.
+    StopConnector(ConnectorName, Epoch),
+    /// Wait no longer for the end of a connector.
+    AbandonConnector(ConnectorName, Epoch),
+    /// Start a task; ends in a [`TaskEvent`], as do the next three.
+    StartTask(Box<StartTask>),
+    /// Let a task pause.
+    PauseTask(TaskId, Epoch),
+    /// Let a task go on.
+    ResumeTask(TaskId, Epoch),
+    /// End a task.
+    StopTask(TaskId, Epoch),
+    /// Wait no longer for the end of a task.
+    AbandonTask(TaskId, Epoch),
+    /// Show the offsets of a connector to who asks.
+    ReadOffsets(ConnectorName, ConnectorClass, Settings, Reply<Answer<ConnectorOffsets>>),
+    /// Change the offsets of a connector; ends in [`HerderEvent::OffsetsModified`].
+    ModifyOffsets(OperationId, ConnectorName, ConnectorClass, Settings, OffsetsChange),
+    /// End the worker.
+    Exit(Exit),
+}
+
+/// Why the worker ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// It was told to, and all connectors and tasks have ended or were abandoned.
+    Stopped,
+    /// A connector of the command line could not be created.
+    ConnectorFailed(String),
+    /// The offsets could not be read.
+    OffsetsUnreadable(String),
+}
+
+/// The effects of one turn, in the order they are to be carried out; the answers to clients come last, so that a
+/// client who has its answer sees what led to it.
+#[derive(Default)]
+pub struct Effects {
+    effects: Vec<Effect>,
+    answers: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Effects {
+    /// Adds one.
+    pub fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Answers a client, after all effects of the turn.
+    pub fn answer<T: Unanswered + Send + 'static>(&mut self, reply: Reply<T>, answer: T) {
+        self.answers.push(Box::new(move || reply.send(answer)));
+    }
+
+    /// Takes the effects out, in order. The answers stay.
+    pub fn drain(&mut self) -> impl Iterator<Item = Effect> + '_ {
+        self.effects.drain(..)
+    }
+
+    /// Gives the answers, once the effects were carried out. Never blocks.
+    pub fn give_answers(&mut self) {
+        for answer in self.answers.drain(..) {
+            answer();
+        }
+    }
+}
+
+impl std::fmt::Debug for Effects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Effects")
+            .field("effects", &self.effects)
+            .field("answers", &self.answers.len())
+            .finish()
+    }
+}
+
+/// When the herder wants to be called again although nothing happened; `None` for never.
+pub type Wakeup = Option<Instant>;

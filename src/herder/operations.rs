@@ -1,0 +1,173 @@
+//! Operations that go on outside and come back as events: checks and writes of settings, changes of offsets.
+
+use super::connector_entry::Waiter;
+use super::msg::{Answer, Effect, Effects, Exit, HerderError, OperationId, Written};
+use super::view::ConnectorInfo;
+use super::{Herder, not_found};
+use crate::api::Settings;
+use crate::api::ids::ConnectorName;
+use crate::api::source::AlterOffsets;
+use crate::stdx::reply::Reply;
+use crate::store::config_state::{ConfigEntry, TargetState};
+
+/// Who wants a connector written.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// A file of the command line.
+    CommandLine { file: String },
+    /// `POST /connectors`: there must be none of that name.
+    Create(Reply<Answer<ConnectorInfo>>),
+    /// `PUT` or `PATCH` of its settings.
+    Put(Reply<Answer<(Written, ConnectorInfo)>>),
+}
+
+/// A connector's settings on their way to the config store.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) name: ConnectorName,
+    pub(super) target: Option<TargetState>,
+    pub(super) asker: Asker,
+}
+
+/// What goes on outside.
+#[derive(Debug)]
+pub(super) enum Operation {
+    /// Settings are checked.
+    Validating(Write),
+    /// Settings are written.
+    Writing(Write, Written),
+    /// A deletion or a stop is written.
+    Ending(Reply<Answer<()>>),
+    /// A pause or resume is written.
+    Targeting(Reply<Answer<()>>),
+    /// Offsets are changed.
+    ModifyingOffsets(ConnectorName, Reply<Answer<AlterOffsets>>),
+}
+
+impl Herder {
+    /// Settings were checked: writes them, or says what is wrong.
+    pub(super) fn validated(
+        &mut self,
+        operation: OperationId,
+        outcome: Result<Settings, HerderError>,
+        effects: &mut Effects,
+    ) {
+        let Some(Operation::Validating(write)) = self.operations.remove(&operation) else { return };
+        let exists = self.configs.contains(&write.name);
+        let must_be_new = match write.asker {
+            Asker::CommandLine { .. } | Asker::Create(_) => true,
+            Asker::Put(_) => false,
+        };
+        let settings = match outcome {
+            Ok(_) if exists && must_be_new => {
+                let why = HerderError::Conflict(format!("Connector {} already exists", write.name));
+                return refuse(write.asker, why, effects);
+            }
+            Ok(settings) => settings,
+            Err(why) => return refuse(write.asker, why, effects),
+        };
+        let entry = ConfigEntry::Connector { name: write.name.clone(), settings, target: write.target };
+        let written = if exists { Written::Updated } else { Written::Created };
+        let operation = self.next_operation(Operation::Writing(write, written));
+        effects.push(Effect::WriteConfig(entry, Some(operation)));
+    }
+
+    /// A config entry was read back: it is in force from here on.
+    pub(super) fn config_read(
+        &mut self,
+        entry: &ConfigEntry,
+        operation: Option<OperationId>,
+        effects: &mut Effects,
+    ) {
+        self.configs.apply(entry);
+        let name = entry.connector().clone();
+        self.changed.insert(name.clone());
+        if let ConfigEntry::Tasks { .. } = entry
+            && let Some(connector) = self.connectors.get_mut(&name)
+        {
+            connector.task_configs_done();
+        }
+        let operation = operation.and_then(|operation| self.operations.remove(&operation));
+        match operation {
+            Some(Operation::Writing(write, written)) => {
+                let waiter = match write.asker {
+                    Asker::CommandLine { file } => Waiter::CommandLine { file },
+                    Asker::Create(reply) => Waiter::Created(reply),
+                    Asker::Put(reply) => Waiter::Put(written, reply),
+                };
+                self.wait(&name, waiter);
+            }
+            Some(Operation::Ending(reply)) => self.wait(&name, Waiter::Stopped(reply)),
+            Some(Operation::Targeting(reply)) => effects.answer(reply, Ok(())),
+            Some(Operation::Validating(_) | Operation::ModifyingOffsets(..)) | None => {}
+        }
+    }
+
+    /// A change of offsets is done: the connector may run again.
+    pub(super) fn offsets_modified(
+        &mut self,
+        operation: OperationId,
+        outcome: Result<AlterOffsets, HerderError>,
+        effects: &mut Effects,
+    ) {
+        let Some(Operation::ModifyingOffsets(name, reply)) = self.operations.remove(&operation) else {
+            return;
+        };
+        effects.answer(reply, outcome);
+        if let Some(entry) = self.connectors.get_mut(&name) {
+            entry.offsets_change = false;
+        }
+        self.changed.insert(name);
+    }
+
+    /// Writes a deletion.
+    pub(super) fn delete(&mut self, name: ConnectorName, reply: Reply<Answer<()>>, effects: &mut Effects) {
+        if !self.configs.contains(&name) {
+            return effects.answer(reply, Err(not_found(&name)));
+        }
+        let operation = self.next_operation(Operation::Ending(reply));
+        effects.push(Effect::WriteConfig(ConfigEntry::Removed(name), Some(operation)));
+    }
+
+    /// Writes that a connector has no tasks, and then that it is stopped.
+    pub(super) fn stop(&mut self, name: ConnectorName, reply: Reply<Answer<()>>, effects: &mut Effects) {
+        if !self.configs.contains(&name) {
+            return effects.answer(reply, Err(unknown(&name)));
+        }
+        let no_tasks = ConfigEntry::Tasks { name: name.clone(), tasks: Vec::new() };
+        effects.push(Effect::WriteConfig(no_tasks, None));
+        let operation = self.next_operation(Operation::Ending(reply));
+        let stopped = ConfigEntry::Target { name, state: TargetState::Stopped };
+        effects.push(Effect::WriteConfig(stopped, Some(operation)));
+    }
+
+    /// Writes that a connector is paused or runs.
+    pub(super) fn set_target(
+        &mut self,
+        name: ConnectorName,
+        state: TargetState,
+        reply: Reply<Answer<()>>,
+        effects: &mut Effects,
+    ) {
+        if !self.configs.contains(&name) {
+            return effects.answer(reply, Err(unknown(&name)));
+        }
+        let operation = self.next_operation(Operation::Targeting(reply));
+        effects.push(Effect::WriteConfig(ConfigEntry::Target { name, state }, Some(operation)));
+    }
+}
+
+/// The words that pause, resume and stop have for a connector that is not there.
+fn unknown(name: &ConnectorName) -> HerderError {
+    HerderError::NotFound(format!("Unknown connector {name}"))
+}
+
+fn refuse(asker: Asker, why: HerderError, effects: &mut Effects) {
+    match asker {
+        Asker::CommandLine { file } => {
+            effects.push(Effect::Exit(Exit::ConnectorFailed(format!("{file}: {why}"))));
+        }
+        Asker::Create(reply) => effects.answer(reply, Err(why)),
+        Asker::Put(reply) => effects.answer(reply, Err(why)),
+    }
+}

@@ -1,0 +1,225 @@
+//! Compares what is wanted of a connector with what runs, and says what to do next. One step at a time: each effect
+//! ends in an event, after which this runs again.
+
+use std::time::{Duration, Instant};
+
+use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskEntry, TaskRun};
+use super::msg::{Effect, Effects, StartTask};
+use super::view::{RunState, Status};
+use crate::api::ids::{ConnectorName, TaskId, WorkerId};
+use crate::api::registry::{ConnectorClass, VERSION};
+use crate::store::config_state::{ConnectorConfig, TargetState};
+
+/// How long a connector may take to stop before it is abandoned; fixed, as in Apache.
+pub(super) const CONNECTOR_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is wanted of one connector, and what is needed to bring it about.
+pub(super) struct Wanted<'a> {
+    pub(super) name: &'a ConnectorName,
+    /// `None` once it was deleted.
+    pub(super) config: Option<&'a ConnectorConfig>,
+    pub(super) class: Option<&'a ConnectorClass>,
+    /// Whether anything may run: not while the worker ends.
+    pub(super) may_run: bool,
+    pub(super) worker: &'a WorkerId,
+    pub(super) task_stop_timeout: Duration,
+    pub(super) now: Instant,
+}
+
+impl<'a> Wanted<'a> {
+    /// What is configured, unless nothing may run.
+    fn runnable(&self) -> Option<&'a ConnectorConfig> {
+        self.config.filter(|_| self.may_run)
+    }
+
+    pub(super) fn status(&self, state: RunState, trace: Option<&str>) -> Status {
+        let version = self.class.map(|_| VERSION);
+        Status { state, worker: self.worker.clone(), trace: trace.map(Into::into), version }
+    }
+}
+
+impl ConnectorEntry {
+    /// Does what can be done now. Returns when it wants to be called again at the latest.
+    pub(super) fn reconcile(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) -> Option<Instant> {
+        if let Some(config) = wanted.config {
+            self.settings.clone_from(&config.settings);
+        }
+        self.reconcile_instance(wanted, effects);
+        self.reconcile_tasks(wanted, effects);
+        self.next_deadline()
+    }
+
+    fn reconcile_instance(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) {
+        let started = wanted.runnable().filter(|config| config.target == TargetState::Started);
+        match self.instance {
+            Instance::Starting(revision) | Instance::Running(revision) => {
+                let keep = started.is_some_and(|config| config.revision == revision) && !self.restart;
+                if !keep {
+                    effects.push(Effect::StopConnector(wanted.name.clone(), self.epoch));
+                    self.instance = Instance::Stopping(wanted.now + CONNECTOR_STOP_TIMEOUT);
+                } else if self.task_configs == TaskConfigs::Due
+                    && self.instance == Instance::Running(revision)
+                {
+                    effects.push(Effect::MakeTaskConfigs(wanted.name.clone(), self.epoch));
+                    self.task_configs = TaskConfigs::Asked;
+                }
+                return;
+            }
+            Instance::Stopping(deadline) if wanted.now < deadline => return,
+            Instance::Stopping(_) => {
+                log::error!(
+                    "Connector '{}' failed to properly shut down, has become unresponsive, and is abandoned: \
+                     its thread stays until its stop method returns",
+                    wanted.name
+                );
+                effects.push(Effect::AbandonConnector(wanted.name.clone(), self.epoch));
+                self.instance = Instance::Absent;
+            }
+            Instance::Failed(revision) => {
+                let retry = started.is_none_or(|config| config.revision != revision) || self.restart;
+                if !retry {
+                    return;
+                }
+                self.instance = Instance::Absent;
+            }
+            Instance::Absent => {}
+        }
+        match started {
+            Some(config) if !self.offsets_change => self.start_instance(wanted, config, effects),
+            Some(_) => {}
+            None => self.rest_instance(wanted),
+        }
+    }
+
+    fn start_instance(&mut self, wanted: &Wanted<'_>, config: &ConnectorConfig, effects: &mut Effects) {
+        self.restart = false;
+        self.epoch = self.epoch.next();
+        let Some(class) = wanted.class else {
+            // Settings are validated before they are stored, so this takes a class that this worker no longer has.
+            let trace =
+                "This worker has no connector class of the configured name; see GET /connector-plugins";
+            self.status = Some(wanted.status(RunState::Failed, Some(trace)));
+            self.instance = Instance::Failed(config.revision);
+            return;
+        };
+        effects.push(Effect::StartConnector {
+            name: wanted.name.clone(),
+            epoch: self.epoch,
+            class: class.clone(),
+            settings: config.settings.clone(),
+        });
+        self.instance = Instance::Starting(config.revision);
+        self.task_configs = TaskConfigs::Due;
+    }
+
+    /// Nothing of the connector itself is to run: its status tells why.
+    fn rest_instance(&mut self, wanted: &Wanted<'_>) {
+        self.restart = false;
+        self.task_configs = TaskConfigs::Settled;
+        let state = match wanted.config.map(|config| config.target) {
+            Some(TargetState::Paused) => RunState::Paused,
+            Some(TargetState::Stopped) => RunState::Stopped,
+            Some(TargetState::Started) | None => RunState::Unassigned,
+        };
+        self.status = Some(wanted.status(state, None));
+    }
+
+    fn reconcile_tasks(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) {
+        let config = wanted.runnable().filter(|config| config.target != TargetState::Stopped);
+        for (index, task) in &mut self.tasks {
+            let id = TaskId { connector: wanted.name.clone(), index: *index };
+            let config = config.filter(|config| (*index as usize) < config.tasks.len());
+            task.reconcile(id, config, wanted, effects);
+        }
+        let Some(config) = config else {
+            self.tasks.retain(|_, task| matches!(task.run, TaskRun::Running(..) | TaskRun::Stopping(_)));
+            return;
+        };
+        let one_is_stopping = self.tasks.values().any(|task| matches!(task.run, TaskRun::Stopping(_)));
+        if one_is_stopping || self.offsets_change {
+            return;
+        }
+        self.tasks.retain(|index, _| (*index as usize) < config.tasks.len());
+        self.start_tasks(wanted, config, effects);
+    }
+
+    fn start_tasks(&mut self, wanted: &Wanted<'_>, config: &ConnectorConfig, effects: &mut Effects) {
+        let Some(class) = wanted.class else { return };
+        let paused = config.target == TargetState::Paused;
+        for (index, settings) in (0..).zip(&config.tasks) {
+            let task = self.tasks.entry(index).or_insert_with(TaskEntry::new);
+            if task.run != TaskRun::Absent {
+                continue;
+            }
+            task.restart = false;
+            task.epoch = task.epoch.next();
+            task.run = TaskRun::Running(config.tasks_revision, paused);
+            effects.push(Effect::StartTask(Box::new(StartTask {
+                id: TaskId { connector: wanted.name.clone(), index },
+                epoch: task.epoch,
+                class: class.clone(),
+                settings: settings.clone(),
+                connector: config.settings.clone(),
+                tasks: config.tasks.len(),
+                paused,
+            })));
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let instance = match self.instance {
+            Instance::Stopping(deadline) => Some(deadline),
+            Instance::Absent | Instance::Starting(_) | Instance::Running(_) | Instance::Failed(_) => None,
+        };
+        let tasks = self.tasks.values().filter_map(|task| match task.run {
+            TaskRun::Stopping(deadline) => Some(deadline),
+            TaskRun::Absent | TaskRun::Running(..) | TaskRun::Failed(_) => None,
+        });
+        tasks.chain(instance).min()
+    }
+}
+
+impl TaskEntry {
+    /// Ends, pauses or resumes a running task, and gives up one that does not end. `config` is `None` if the task is
+    /// not to run.
+    fn reconcile(
+        &mut self,
+        id: TaskId,
+        config: Option<&ConnectorConfig>,
+        wanted: &Wanted<'_>,
+        effects: &mut Effects,
+    ) {
+        match self.run {
+            TaskRun::Running(revision, paused) => {
+                let keep = config.filter(|config| config.tasks_revision == revision && !self.restart);
+                let pause = keep.map(|config| config.target == TargetState::Paused);
+                match pause {
+                    None => {
+                        effects.push(Effect::StopTask(id, self.epoch));
+                        self.run = TaskRun::Stopping(wanted.now + wanted.task_stop_timeout);
+                    }
+                    Some(pause) if pause == paused => {}
+                    Some(true) => {
+                        effects.push(Effect::PauseTask(id, self.epoch));
+                        self.run = TaskRun::Running(revision, true);
+                    }
+                    Some(false) => {
+                        effects.push(Effect::ResumeTask(id, self.epoch));
+                        self.run = TaskRun::Running(revision, false);
+                    }
+                }
+            }
+            TaskRun::Stopping(deadline) if wanted.now >= deadline => {
+                log::error!("Graceful stop of task {id} failed.");
+                effects.push(Effect::AbandonTask(id, self.epoch));
+                self.run = TaskRun::Absent;
+            }
+            TaskRun::Failed(revision) => {
+                if config.is_some_and(|config| config.tasks_revision != revision) || self.restart {
+                    self.run = TaskRun::Absent;
+                }
+            }
+            TaskRun::Stopping(_) | TaskRun::Absent => {}
+        }
+    }
+}

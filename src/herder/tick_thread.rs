@@ -1,0 +1,143 @@
+//! The thread that owns the herder: it takes one event after another from the inbox, and hands out the effects.
+//!
+//! **It runs no plug-in code and waits for nothing but the next event.** Whatever it hands an effect to must take it
+//! without blocking.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::Herder;
+use super::msg::{Effect, Effects, Exit, HerderEvent, Wakeup};
+use super::view::Views;
+use crate::health::{SharedPhase, StageBoard};
+use crate::stdx::thread::{self, JoinOnDrop};
+use crate::stdx::time::Clock;
+
+/// How many events may wait for the tick thread. A sender that finds it full waits, up to its own deadline.
+pub const INBOX_EVENTS_MAX: usize = 4096;
+
+/// A turn that takes longer is logged with its event: something in it blocks.
+const SLOW_TURN: Duration = Duration::from_millis(50);
+
+/// Carries out effects, on the tick thread.
+pub trait Outside: Send {
+    /// Carries out one effect without blocking. What it leads to at once, without any other thread, is put into
+    /// `echo`, and handled before the inbox is looked at again.
+    fn carry_out(&mut self, effect: Effect, echo: &mut VecDeque<HerderEvent>);
+}
+
+/// What all threads see of the herder without asking it.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// How far the worker has come.
+    pub phase: Arc<SharedPhase>,
+    /// What it is doing.
+    pub stages: Arc<StageBoard>,
+    /// What runs.
+    pub views: Arc<Views>,
+}
+
+/// The running thread; dropping it ends the loop and waits for it.
+#[derive(Debug)]
+pub struct TickThread {
+    // Dropped first: the loop sees the channel closed and ends.
+    _stop: Sender<Infallible>,
+    // Dropped second: waits for the loop.
+    _thread: JoinOnDrop,
+}
+
+impl TickThread {
+    /// Starts the loop. The receiver tells, once, why the herder wants the worker to end.
+    pub fn start(
+        herder: Herder,
+        inbox: Receiver<HerderEvent>,
+        outside: impl Outside + 'static,
+        shared: Shared,
+    ) -> io::Result<(Self, Receiver<Exit>)> {
+        let (stop, stopped) = bounded(0);
+        let (exit, exits) = bounded(1);
+        let turns = Turns { herder, outside, shared, clock: Clock, exit };
+        let thread = thread::spawn("tick", thread::PLUGIN_STACK_BYTES, move || turns.run(&inbox, &stopped))?;
+        Ok((TickThread { _stop: stop, _thread: thread }, exits))
+    }
+}
+
+struct Turns<O> {
+    herder: Herder,
+    outside: O,
+    shared: Shared,
+    clock: Clock,
+    exit: Sender<Exit>,
+}
+
+impl<O: Outside> Turns<O> {
+    fn run(mut self, inbox: &Receiver<HerderEvent>, stopped: &Receiver<Infallible>) {
+        let mut echo = VecDeque::new();
+        let mut wakeup = self.turn(HerderEvent::Wake, &mut echo);
+        loop {
+            let event = match echo.pop_front() {
+                Some(event) => event,
+                None => match self.next_event(inbox, stopped, wakeup) {
+                    Some(event) => event,
+                    None => return,
+                },
+            };
+            wakeup = self.turn(event, &mut echo);
+        }
+    }
+
+    /// Waits for the next event; `None` once the loop is to end.
+    fn next_event(
+        &self,
+        inbox: &Receiver<HerderEvent>,
+        stopped: &Receiver<Infallible>,
+        wakeup: Wakeup,
+    ) -> Option<HerderEvent> {
+        const LONGEST_WAIT: Duration = Duration::from_secs(60);
+        let now = self.clock.now().instant;
+        let wait = wakeup.map_or(LONGEST_WAIT, |at| at.saturating_duration_since(now).min(LONGEST_WAIT));
+        select! {
+            recv(stopped) -> _closed => None,
+            recv(inbox) -> event => event.ok(),
+            default(wait) => Some(HerderEvent::Wake),
+        }
+    }
+
+    fn turn(&mut self, event: HerderEvent, echo: &mut VecDeque<HerderEvent>) -> Wakeup {
+        let start = self.clock.now();
+        let what = event.describe();
+        self.shared.stages.begin_turn(what, start);
+        #[cfg(feature = "faults")]
+        crate::faults::hold_while_told("tick");
+        let mut effects = Effects::default();
+        let wakeup = self.herder.tick(start.instant, event, &mut effects);
+        let now = self.clock.now();
+        self.shared.stages.wait_for(self.herder.stage(), now);
+        for effect in effects.drain() {
+            self.carry_out(effect, echo);
+        }
+        effects.give_answers();
+        self.shared.stages.end_turn();
+        let took = self.clock.now().instant.saturating_duration_since(start.instant);
+        if took > SLOW_TURN {
+            log::warn!("the tick thread took {} ms for {what}: something in it blocks", took.as_millis());
+        }
+        wakeup
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all but what is shared is for the outside")]
+    fn carry_out(&mut self, effect: Effect, echo: &mut VecDeque<HerderEvent>) {
+        match effect {
+            Effect::Phase(phase) => self.shared.phase.store(phase),
+            Effect::Publish(name, view) => self.shared.views.publish(name, view),
+            // Holds one: the first reason to end is the one that counts.
+            Effect::Exit(exit) => drop(self.exit.try_send(exit)),
+            other => self.outside.carry_out(other, echo),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the worker keeps: configs, offsets, statuses.
+
+pub mod config_state;
