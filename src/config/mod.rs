@@ -1,0 +1,6 @@
+//! From files to typed settings. Every setting is parsed, defaulted and checked once, here; the rest of the worker
+//! sees typed values only. The tables in this folder feed the parser, the REST API and `docs/reference/`.
+
+pub mod connector_file;
+pub mod properties;
+pub mod providers;
