@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 die() {
-    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    printf 'scripts/%s: %s\n' "${0##*/}" "$*" >&2
     exit 1
 }
 
