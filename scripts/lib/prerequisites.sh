@@ -48,8 +48,7 @@ install_missing() {
     ((${#missing_packages[@]})) || return 0
     if can_install; then
         echo "Installing with apt-get: ${missing_packages[*]}" >&2
-        as_root apt-get update -qq >&2 &&
-            as_root apt-get install -qq --yes --no-install-recommends "${missing_packages[@]}" </dev/null >&2 ||
+        apt_get_install "${missing_packages[@]}" ||
             die "apt-get could not install ${missing_packages[*]}; its own message stands above"
         find_missing "$@"
         ((${#missing_packages[@]})) || return 0
@@ -76,10 +75,16 @@ can_install() {
 
 as_root() {
     if [[ $(id -u) == 0 ]]; then
-        DEBIAN_FRONTEND=noninteractive "$@"
+        "$@"
     else
-        sudo -n DEBIAN_FRONTEND=noninteractive "$@"
+        sudo -n "$@"
     fi
+}
+
+apt_get_install() {
+    as_root apt-get update -qq >&2 &&
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -qq --yes --no-install-recommends "$@" </dev/null >&2
 }
 
 # --- Rust ------------------------------------------------------------------------------------------------------------
@@ -99,7 +104,7 @@ require_cargo() {
         offered=$(apt-cache policy cargo 2>/dev/null | sed -nE 's/^ *Candidate: ([0-9]+\.[0-9]+).*/\1/p')
         if [[ -n $offered ]] && at_least "$offered" "$wanted"; then
             echo "Installing with apt-get: cargo" >&2
-            as_root apt-get install -qq --yes --no-install-recommends cargo </dev/null >&2 || true
+            apt_get_install cargo || true
             found=$(cargo_version)
         fi
     fi

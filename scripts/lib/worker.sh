@@ -1,10 +1,10 @@
 # Sourced by the scripts that run a worker of their own and watch it. Before the first call, the script sets:
-#   herdsman  path of the program        log  file that gets the worker's output
-# shellcheck shell=bash
+#   program  array: the command that runs herdsman      log  path of the file that gets the worker's output
+# shellcheck shell=bash disable=SC2034,SC2154
 
-readonly START_SECONDS=60 # until the worker must be healthy
-readonly LINES_SECONDS=60 # until lines must have passed
-readonly STOP_SECONDS=30  # from SIGTERM until SIGKILL
+readonly HEALTHY_SECONDS=60 # until the worker must be healthy
+readonly LINES_SECONDS=60   # until lines must have passed
+readonly STOP_SECONDS=30    # from SIGTERM until SIGKILL
 
 worker='' # the worker's process id while it runs
 
@@ -17,18 +17,35 @@ start_worker() {
     set +m
 }
 
+# wait_for_health URL_FILE: sets `url` to the worker's address and `health` to what its probe prints.
+wait_for_health() {
+    wait_until "$HEALTHY_SECONDS" "its address in $1" test -s "$1"
+    url=$(cat "$1")
+    wait_until "$HEALTHY_SECONDS" "herdsman health --url $url" is_healthy
+}
+
+is_healthy() {
+    health=$("${program[@]}" health --url "$url" --timeout 2 2>&1)
+}
+
+# wait_for_lines INPUT OUTPUT: until both files have the same content.
+wait_for_lines() {
+    wait_until "$LINES_SECONDS" "the lines of $1 in $2" cmp -s "$1" "$2"
+}
+
 # wait_until SECONDS WHAT COMMAND...: polls until the command succeeds. Ends the script with the worker's last words
 # when the time is up or the worker has ended.
 wait_until() {
-    local deadline=$((SECONDS + $1)) what=$2
+    local deadline=$((SECONDS + $1)) seconds=$1 what=$2
     shift 2
     until "$@"; do
-        kill -0 "$worker" 2>/dev/null || fail "the worker ended while this was awaited: $what"
-        ((SECONDS < deadline)) || fail "waited in vain: $what"
+        kill -0 "$worker" 2>/dev/null || fail "the worker ended by itself, before this came: $what"
+        ((SECONDS < deadline)) || fail "this did not come within $seconds s: $what"
         sleep 0.1
     done
 }
 
+# Ends the script with the worker's last words and a message.
 fail() {
     printf -- '--- the end of %s:\n' "$log" >&2
     tail -n 20 "$log" >&2 || true
@@ -51,4 +68,11 @@ stop_worker() {
     done
     wait "$process" 2>/dev/null || code=$?
     return "$code"
+}
+
+# Like stop_worker, but any exit code other than 0 ends the script with a message.
+stop_worker_cleanly() {
+    local code=0
+    stop_worker || code=$?
+    ((code == 0)) || fail "the worker ended with exit code $code when it was asked to stop"
 }
