@@ -84,7 +84,7 @@ as_root() {
 apt_get_install() {
     as_root apt-get update -qq >&2 &&
         as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -qq --yes --no-install-recommends "$@" </dev/null >&2
+            apt-get install -qq -o Dpkg::Use-Pty=0 --yes --no-install-recommends "$@" </dev/null >&2
 }
 
 # --- Rust ------------------------------------------------------------------------------------------------------------
