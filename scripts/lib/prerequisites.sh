@@ -142,11 +142,17 @@ java_program() {
     fi
 }
 
-# Prints the major version, such as 17; nothing where there is no Java.
+# Prints the major version, such as 17; nothing where there is no Java. A JDK says it in a file, which is read a hundred
+# times sooner than a virtual machine starts.
 java_version() {
-    local program
+    local program release
     program=$(java_program) || return 0
-    "$program" -version 2>&1 | sed -nE 's/.*version "(1\.)?([0-9]+).*/\2/p' | head -n 1
+    release=$(dirname "$(dirname "$(readlink -f "$program")")")/release
+    if [[ -r $release ]]; then
+        cat "$release"
+    else
+        "$program" -version 2>&1
+    fi | sed -nE 's/.*(JAVA_VERSION=| version )"(1\.)?([0-9]+).*/\3/p' | head -n 1
 }
 
 java_is_new_enough() {
