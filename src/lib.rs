@@ -1,9 +1,9 @@
 //! A Kafka Connect worker: synchronous, thread-based, in one static binary.
 
 pub mod api;
-#[cfg(feature = "faults")]
 pub mod config;
 pub mod connector;
+#[cfg(feature = "faults")]
 pub mod faults;
 pub mod health;
 pub mod herder;

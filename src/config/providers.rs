@@ -239,7 +239,7 @@ fn from_properties(path: &Path, key: &str) -> Result<Option<String>, ProviderErr
     let text = fs::read_to_string(path).map_err(|error| failed(error.into()))?;
     let mut map =
         properties::parse(&text, &path.display().to_string()).map_err(|error| failed(error.into()))?;
-    Ok(map.remove(key))
+    Ok(map.shift_remove(key))
 }
 
 fn from_folder(folder: &Path, key: &str) -> Result<Option<String>, ProviderError> {

@@ -1,7 +1,21 @@
 //! The life of connectors: each has its calls made one after another, on threads of a pool, never on the tick thread.
+//!
+//! The herder says what is to happen; what happened comes back as a [`ConnectorEvent`].
+
+mod life;
+mod strand;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::api::Settings;
 use crate::api::ids::{ConnectorName, Epoch};
+use crate::api::registry::ConnectorClass;
+use crate::config::providers::ConfigProviders;
+use crate::stdx::pool::Pool;
+
+use life::Life;
+use strand::Strand;
 
 /// What a connector reports to its owner.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,4 +44,64 @@ pub enum ConnectorEventKind {
     ReconfigurationRequested,
     /// It ended.
     Stopped,
+}
+
+/// Where connectors report to. Called on their threads; may block for as long as the owner's inbox is full.
+pub type ConnectorEvents = Arc<dyn Fn(ConnectorEvent) + Send + Sync>;
+
+/// The connectors that run here. Owned by the tick thread; no call blocks.
+pub struct Connectors {
+    pool: Pool,
+    providers: Arc<ConfigProviders>,
+    events: ConnectorEvents,
+    running: BTreeMap<ConnectorName, (Epoch, Strand<Life>)>,
+    abandoned: usize,
+}
+
+impl Connectors {
+    /// None yet. `pool` runs the code of connectors.
+    pub fn new(pool: Pool, providers: Arc<ConfigProviders>, events: ConnectorEvents) -> Self {
+        Connectors { pool, providers, events, running: BTreeMap::new(), abandoned: 0 }
+    }
+
+    /// Starts an instance; ends in `Started` or `Failed`. An earlier one must have ended or been abandoned.
+    pub fn start(&mut self, name: ConnectorName, epoch: Epoch, class: ConnectorClass, settings: Settings) {
+        let events = Arc::clone(&self.events);
+        let life = Life::new(name.clone(), epoch, class, settings, Arc::clone(&self.providers), events);
+        let strand = Strand::new(self.pool.clone(), life);
+        strand.run(Life::start, Life::refused);
+        self.running.insert(name, (epoch, strand));
+    }
+
+    /// Asks an instance for its tasks; ends in `TaskConfigs` or `Failed`.
+    pub fn make_task_configs(&self, name: &ConnectorName, epoch: Epoch) {
+        if let Some(strand) = self.strand(name, epoch) {
+            strand.run(Life::make_task_configs, Life::refused);
+        }
+    }
+
+    /// Ends an instance; ends in `Stopped`, after all calls that were asked for before.
+    pub fn stop(&mut self, name: &ConnectorName, epoch: Epoch) {
+        if let Some(strand) = self.strand(name, epoch) {
+            strand.run(Life::stop, Life::stop_refused);
+            self.running.remove(name);
+        }
+    }
+
+    /// Notes that nobody waits for the end of an instance any more; its thread stays until its code returns.
+    pub fn abandon(&mut self, name: &ConnectorName) {
+        self.running.remove(name);
+        self.abandoned += 1;
+        log::warn!("{} connectors were abandoned since the start of the worker", self.abandoned);
+    }
+
+    fn strand(&self, name: &ConnectorName, epoch: Epoch) -> Option<&Strand<Life>> {
+        self.running.get(name).filter(|(running, _)| *running == epoch).map(|(_, strand)| strand)
+    }
+}
+
+impl std::fmt::Debug for Connectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connectors").field("running", &self.running.keys()).finish()
+    }
 }

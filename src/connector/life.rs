@@ -1,0 +1,206 @@
+//! One instance of a connector, from start to stop. Its methods run on a pool thread, one after another.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents};
+use crate::api::Settings;
+use crate::api::connector::{Connector, ConnectorContext};
+use crate::api::error::{ConnectError, Result};
+use crate::api::ids::{ConnectorName, Epoch};
+use crate::api::registry::ConnectorClass;
+use crate::config::providers::{ConfigProviders, restore_references};
+
+const LOGGER: &str = "org.apache.kafka.connect.runtime.WorkerConnector";
+
+/// An instance with what it needs.
+pub(super) struct Life {
+    reporter: Arc<Reporter>,
+    class: ConnectorClass,
+    raw: Settings,
+    providers: Arc<ConfigProviders>,
+    connector: Option<Box<dyn Connector>>,
+}
+
+/// Reports for one instance; what the connector itself sees of the worker.
+struct Reporter {
+    name: ConnectorName,
+    epoch: Epoch,
+    events: ConnectorEvents,
+}
+
+impl Reporter {
+    fn report(&self, kind: ConnectorEventKind) {
+        (self.events)(ConnectorEvent { name: self.name.clone(), epoch: self.epoch, kind });
+    }
+
+    fn fail(&self, error: &ConnectError) {
+        log::error!(target: LOGGER, "WorkerConnector{{id={}}} Connector failed: {}", self.name, error.trace().trim_end());
+        self.report(ConnectorEventKind::Failed { trace: error.trace() });
+    }
+}
+
+impl ConnectorContext for Reporter {
+    fn request_task_reconfiguration(&self) {
+        self.report(ConnectorEventKind::ReconfigurationRequested);
+    }
+
+    fn raise_error(&self, error: ConnectError) {
+        self.fail(&error);
+    }
+}
+
+impl Life {
+    pub(super) fn new(
+        name: ConnectorName,
+        epoch: Epoch,
+        class: ConnectorClass,
+        raw: Settings,
+        providers: Arc<ConfigProviders>,
+        events: ConnectorEvents,
+    ) -> Self {
+        let reporter = Arc::new(Reporter { name, epoch, events });
+        Life { reporter, class, raw, providers, connector: None }
+    }
+
+    pub(super) fn start(&mut self) {
+        let started = self.within("starting", |life| {
+            let settings = life.resolved()?;
+            let plugin = life.class.plugin();
+            log::info!(target: LOGGER, "Creating connector {} of type {}", life.reporter.name, plugin.class());
+            let connector = life.connector.insert(plugin.connector());
+            connector.start(Arc::clone(&life.reporter) as Arc<dyn ConnectorContext>, &settings)
+        });
+        match started {
+            Ok(()) => {
+                log::info!(target: LOGGER, "Finished creating connector {}", self.reporter.name);
+                self.reporter.report(ConnectorEventKind::Started);
+            }
+            Err(error) => self.reporter.fail(&error),
+        }
+    }
+
+    pub(super) fn make_task_configs(&mut self) {
+        match self.within("making the task configs of", Life::task_configs) {
+            Ok(tasks) => self.reporter.report(ConnectorEventKind::TaskConfigs(tasks)),
+            Err(error) => self.reporter.fail(&error),
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        let stopped = self.within("stopping", |life| match &mut life.connector {
+            Some(connector) => connector.stop(),
+            None => Ok(()),
+        });
+        if let Err(error) = stopped {
+            log::error!(
+                target: LOGGER,
+                "WorkerConnector{{id={}}} Error while shutting down connector: {}",
+                self.reporter.name,
+                error.trace().trim_end()
+            );
+        }
+        self.connector = None;
+        log::info!(target: LOGGER, "Completed shutdown for WorkerConnector{{id={}}}", self.reporter.name);
+        self.reporter.report(ConnectorEventKind::Stopped);
+    }
+
+    /// No thread was free for a call.
+    pub(super) fn refused(&mut self) {
+        let message =
+            "No thread is free to run the connector: too many connectors hang, or the system has none";
+        self.reporter.fail(&ConnectError::connect(message));
+    }
+
+    /// No thread was free to stop it: it counts as stopped, and its `stop` is not called.
+    pub(super) fn stop_refused(&mut self) {
+        self.reporter.report(ConnectorEventKind::Stopped);
+    }
+
+    fn resolved(&self) -> Result<Settings> {
+        self.providers.resolve(&self.raw).map_err(|error| {
+            ConnectError::config(format!("Cannot resolve the settings of connector {}", self.reporter.name))
+                .caused_by(error)
+        })
+    }
+
+    /// The settings of the tasks as they are stored: with the class of the task, what sinks read, and references to
+    /// config providers put back in place of what they stand for.
+    fn task_configs(&mut self) -> Result<Vec<Settings>> {
+        let settings = self.resolved()?;
+        let limits = TaskLimits::of(&settings)?;
+        let connector = self.connector.as_mut().ok_or_else(|| ConnectError::connect("It is not started"))?;
+        let mut tasks = connector.task_configs(limits.tasks_max)?;
+        limits.check(&self.reporter.name, tasks.len())?;
+        for task in &mut tasks {
+            task.insert("task.class".to_owned(), self.class.plugin().task_class().to_owned());
+            if let ConnectorClass::Sink(_) = self.class {
+                let subscription =
+                    ["topics", "topics.regex"].into_iter().filter_map(|key| settings.get_key_value(key));
+                task.extend(subscription.map(|(key, value)| (key.clone(), value.clone())));
+            }
+            restore_references(&self.raw, task);
+        }
+        Ok(tasks)
+    }
+
+    /// Runs code of the plug-in; a panic is an error like any other.
+    fn within<T>(&mut self, doing: &str, code: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let name = self.reporter.name.clone();
+        catch_unwind(AssertUnwindSafe(|| code(self))).unwrap_or_else(|panic| {
+            let words = panic_words(&*panic);
+            Err(ConnectError::connect(format!("Panic while {doing} connector {name}: {words}")))
+        })
+    }
+}
+
+/// How many tasks a connector may have.
+struct TaskLimits {
+    tasks_max: u32,
+    enforce: bool,
+}
+
+impl TaskLimits {
+    /// Of settings that were validated; what is wrong in them all the same is an error.
+    fn of(settings: &Settings) -> Result<Self> {
+        let tasks_max = match settings.get("tasks.max").map(|text| text.trim()) {
+            None => 1,
+            Some(text) => text.parse().map_err(|_| {
+                ConnectError::config(format!(
+                    "Invalid value {text} for configuration tasks.max: Not a number of type INT"
+                ))
+            })?,
+        };
+        let enforce =
+            settings.get("tasks.max.enforce").is_none_or(|text| !text.trim().eq_ignore_ascii_case("false"));
+        Ok(TaskLimits { tasks_max, enforce })
+    }
+
+    fn check(&self, name: &ConnectorName, tasks: usize) -> Result<()> {
+        if tasks <= self.tasks_max as usize {
+            return Ok(());
+        }
+        let message = format!(
+            "The connector {name} has generated {tasks} tasks, which is greater than {}, the maximum number of tasks \
+             it is configured to create.",
+            self.tasks_max
+        );
+        if self.enforce {
+            return Err(ConnectError::connect(format!(
+                "{message} Raise tasks.max, or set tasks.max.enforce to false to allow more tasks than that"
+            )));
+        }
+        log::warn!(target: LOGGER, "{message}");
+        Ok(())
+    }
+}
+
+/// What a panic said, as far as it said anything.
+fn panic_words(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no words")
+}

@@ -1,0 +1,146 @@
+//! Calls on one object, one after another, on threads of a pool: the object has a thread only while it is called.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::stdx::pool::Pool;
+
+type Call<T> = Box<dyn FnOnce(&mut T) + Send>;
+
+/// An object and the calls that wait for it. How many can wait, its owner bounds: the herder never has more than a
+/// handful outstanding for one connector.
+#[derive(Debug)]
+pub(super) struct Strand<T> {
+    pool: Pool,
+    shared: Arc<Shared<T>>,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    calls: VecDeque<Call<T>>,
+    /// Taken out while it is called.
+    idle: Option<T>,
+}
+
+impl<T> std::fmt::Debug for State<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("waiting", &self.calls.len())
+            .field("idle", &self.idle.is_some())
+            .finish()
+    }
+}
+
+impl<T: Send + 'static> Strand<T> {
+    pub(super) fn new(pool: Pool, object: T) -> Self {
+        let state = State { calls: VecDeque::new(), idle: Some(object) };
+        Strand { pool, shared: Arc::new(Shared { state: Mutex::new(state) }) }
+    }
+
+    /// Calls the object after all earlier calls. Never blocks. If there is no thread for it, `refused` is called
+    /// instead, at once, on this thread.
+    pub(super) fn run(
+        &self,
+        call: impl FnOnce(&mut T) + Send + 'static,
+        refused: impl FnOnce(&mut T) + Send + 'static,
+    ) {
+        let mut state = self.shared.lock();
+        let Some(object) = state.idle.take() else {
+            state.calls.push_back(Box::new(call));
+            return;
+        };
+        state.calls.push_back(Box::new(call));
+        // The object waits in a slot that both this thread and the job can reach, since a refused job is dropped.
+        let slot = Arc::new(Mutex::new(Some(object)));
+        drop(state);
+        let (shared, of_job) = (Arc::clone(&self.shared), Arc::clone(&slot));
+        let started = self.pool.execute(move || {
+            let object = of_job.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(object) = object {
+                shared.run_calls(object);
+            }
+        });
+        if started.is_err()
+            && let Some(mut object) = slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            let mut state = self.shared.lock();
+            state.calls.clear();
+            refused(&mut object);
+            state.idle = Some(object);
+        }
+    }
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run_calls(&self, mut object: T) {
+        loop {
+            let call = {
+                let mut state = self.lock();
+                match state.calls.pop_front() {
+                    Some(call) => call,
+                    None => {
+                        state.idle = Some(object);
+                        return;
+                    }
+                }
+            };
+            call(&mut object);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::stdx::pool::PoolLimits;
+    use crate::stdx::thread::STACK_BYTES;
+
+    fn pool(threads_max: usize) -> Pool {
+        let idle = Duration::from_secs(10);
+        Pool::new("test", PoolLimits { threads_max, idle, stack_bytes: STACK_BYTES })
+    }
+
+    #[test]
+    fn calls_come_in_order_also_when_the_first_blocks() {
+        let strand = Strand::new(pool(2), Vec::new());
+        let (go, gate) = bounded::<()>(0);
+        let (done, seen) = bounded(1);
+        strand.run(
+            move |list: &mut Vec<u8>| {
+                assert!(gate.recv().is_err());
+                list.push(0)
+            },
+            |_| (),
+        );
+        strand.run(|list| list.push(1), |_| ());
+        strand.run(move |list| done.send(list.clone()).unwrap(), |_| ());
+        drop(go);
+        assert_eq!(seen.recv_timeout(Duration::from_secs(10)).unwrap(), [0, 1]);
+    }
+
+    #[test]
+    fn without_a_thread_the_object_hears_of_it() {
+        let strand = Strand::new(pool(0), 0_u8);
+        let (done, seen) = bounded(1);
+        strand.run(
+            |_| unreachable!("there is no thread"),
+            move |object| {
+                *object += 1;
+                done.send(*object).unwrap();
+            },
+        );
+        assert_eq!(seen.recv_timeout(Duration::from_secs(10)).unwrap(), 1);
+    }
+}
