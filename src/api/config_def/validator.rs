@@ -1,0 +1,122 @@
+//! What the value of a setting must satisfy beyond its type.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::TypedValue;
+
+/// The check itself of [`Validator::Custom`]: `None` is a setting without a value.
+type Check = dyn Fn(Option<&TypedValue>) -> Result<(), String> + Send + Sync;
+
+/// A condition on a value. It is also asked about a missing value, as in Apache Kafka: a text that is no number
+/// leaves `tasks.max` without a value, which [`Validator::AtLeast`] reports as a second message.
+#[derive(Clone)]
+pub enum Validator {
+    /// A number not below this.
+    AtLeast(i64),
+    /// A number within these bounds, both included.
+    Between(i64, i64),
+    /// One of these texts.
+    OneOf(Vec<String>),
+    /// One of these texts in any case.
+    OneOfIgnoringCase(Vec<String>),
+    /// A text with at least one character, if there is one at all.
+    NonEmpty,
+    /// A list with at least one element.
+    NonEmptyList,
+    /// A list without repetitions, as of aliases.
+    UniqueAliases,
+    /// A regular expression.
+    Regex,
+    /// No value at all, or one that satisfies the inner condition.
+    Nullable(Box<Validator>),
+    /// Anything else: the condition in words, for the reference pages, and the check.
+    Custom(&'static str, Arc<Check>),
+}
+
+impl Validator {
+    /// A condition of its own: `description` completes «the value is …» in the reference pages; `check` gives the
+    /// message that follows `Invalid value V for configuration N: `.
+    pub fn custom(
+        description: &'static str,
+        check: impl Fn(Option<&TypedValue>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Custom(description, Arc::new(check))
+    }
+
+    /// Checks `value`.
+    ///
+    /// # Errors
+    /// The message that follows `Invalid value V for configuration N: `.
+    pub fn check(&self, value: Option<&TypedValue>) -> Result<(), String> {
+        match self {
+            Self::AtLeast(min) => check_range(value, *min, i64::MAX),
+            Self::Between(min, max) => check_range(value, *min, *max),
+            Self::OneOf(choices) => match value.and_then(TypedValue::as_text) {
+                Some(text) if choices.iter().any(|choice| choice == text) => Ok(()),
+                _ => Err(format!("String must be one of: {}", choices.join(", "))),
+            },
+            Self::OneOfIgnoringCase(choices) => match value.and_then(TypedValue::as_text) {
+                Some(text) if choices.iter().any(|choice| choice.eq_ignore_ascii_case(text)) => Ok(()),
+                _ => Err(format!("String must be one of (case insensitive): {}", choices.join(", "))),
+            },
+            Self::NonEmpty => match value.and_then(TypedValue::as_text) {
+                Some("") => Err("String must be non-empty".to_owned()),
+                _ => Ok(()),
+            },
+            Self::NonEmptyList => match value {
+                Some(TypedValue::List(items)) if items.is_empty() => Err("Empty list".to_owned()),
+                _ => Ok(()),
+            },
+            Self::UniqueAliases => match value {
+                Some(TypedValue::List(items)) if has_repetition(items) => {
+                    Err("Duplicate alias provided.".to_owned())
+                }
+                _ => Ok(()),
+            },
+            Self::Regex => match value.and_then(TypedValue::as_text).map(regex::Regex::new) {
+                Some(Err(error)) => Err(format!("Invalid regex: {error}")),
+                _ => Ok(()),
+            },
+            Self::Nullable(inner) => value.map_or(Ok(()), |value| inner.check(Some(value))),
+            Self::Custom(_, check) => check(value),
+        }
+    }
+}
+
+impl fmt::Display for Validator {
+    /// The condition in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(min) => write!(f, "at least {min}"),
+            Self::Between(min, max) => write!(f, "{min} to {max}"),
+            Self::OneOf(choices) => f.write_str(&choices.join(", ")),
+            Self::OneOfIgnoringCase(choices) => write!(f, "{} (any case)", choices.join(", ")),
+            Self::NonEmpty => f.write_str("not empty"),
+            Self::NonEmptyList => f.write_str("a list that is not empty"),
+            Self::UniqueAliases => f.write_str("each alias once"),
+            Self::Regex => f.write_str("a regular expression"),
+            Self::Nullable(inner) => write!(f, "none, or {inner}"),
+            Self::Custom(description, _) => f.write_str(description),
+        }
+    }
+}
+
+impl fmt::Debug for Validator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Validator({self})")
+    }
+}
+
+fn check_range(value: Option<&TypedValue>, min: i64, max: i64) -> Result<(), String> {
+    match value.and_then(TypedValue::as_integer) {
+        None => Err("Value must be non-null".to_owned()),
+        Some(number) if number < min => Err(format!("Value must be at least {min}")),
+        Some(number) if number > max => Err(format!("Value must be no more than {max}")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn has_repetition(items: &[String]) -> bool {
+    items.iter().enumerate().any(|(index, item)| items.iter().skip(index + 1).any(|later| later == item))
+}
