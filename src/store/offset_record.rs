@@ -34,13 +34,19 @@ pub enum OffsetRecordError {
 impl OffsetKey {
     /// The key under which offsets of this partition are stored.
     pub fn new(connector: &ConnectorName, partition: &OffsetMap) -> Self {
+        let mut out = OffsetKey::prefix_of(connector);
+        write_map(&mut out, partition);
+        out.push(b']');
+        OffsetKey(out.into())
+    }
+
+    /// What all keys of a connector begin with.
+    pub(super) fn prefix_of(connector: &ConnectorName) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         out.push(b'[');
         java_json::write_string(&mut out, connector.as_str());
         out.push(b',');
-        write_map(&mut out, partition);
-        out.push(b']');
-        OffsetKey(out.into())
+        out
     }
 
     /// Bytes that were stored, whatever they are.
@@ -51,6 +57,11 @@ impl OffsetKey {
     /// The bytes to store.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
+    }
+
+    /// The bytes to store, without the key around them.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
     }
 
     /// The connector and partition that the key names. `None` for a connector's offset without a partition, which
