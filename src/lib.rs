@@ -7,6 +7,7 @@ pub mod connector;
 pub mod faults;
 pub mod health;
 pub mod herder;
+pub mod plugins;
 pub mod stdx;
 pub mod store;
 pub mod task;

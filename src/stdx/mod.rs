@@ -1,7 +1,8 @@
 //! What could be in the standard library: named threads, a pool that grows with need, replies that cannot be
-//! forgotten, time as a value.
+//! forgotten, classes of errors, time as a value.
 
 pub mod backoff;
+pub mod error_class;
 pub mod pool;
 pub mod reply;
 pub mod thread;

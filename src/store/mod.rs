@@ -1,3 +1,9 @@
-//! What the worker keeps: configs, offsets, statuses.
+//! What the worker keeps: what is configured, and how far sources have come.
 
 pub mod config_state;
+pub mod file_offsets;
+mod java_json;
+pub mod java_map;
+pub mod offset_record;
+pub mod offset_store;
+mod offsets_file;

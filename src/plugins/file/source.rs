@@ -1,0 +1,681 @@
+//! `FileStreamSource`: each line of a file becomes a record.
+//!
+//! It follows Apache's connector, and does what its users expect where that one goes wrong:
+//! - Positions count bytes. Apache counts characters and resumes in the wrong place behind non-ASCII text.
+//! - A file that was truncated below the position is read again from its beginning, and so is a file that took the
+//!   name of the one being read (log rotation), once the old one is read to its end. Apache waits for ever.
+//! - A line that nothing can complete any more (end of standard input, truncation, rotation) is given as it is.
+//! - A pipe or standard input cannot be read again: their offsets hold no position.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+
+use super::input::{Got, Input, REPLACED_GRACE};
+use super::lines::{Line, Lines};
+use super::{FILE, file_key};
+use crate::api::Settings;
+use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, Validator};
+use crate::api::connector::{Connector, ConnectorContext, ConnectorPlugin};
+use crate::api::data::{Schema, SchemaAndValue, SchemaKind, SchemaRef, Value};
+use crate::api::error::{ConnectError, ErrorKind, Result};
+use crate::api::offset::{OffsetMap, OffsetValue};
+use crate::api::record::SourceRecord;
+use crate::api::source::{
+    AlterOffsets, OffsetChanges, PollOutcome, SourcePlugin, SourceTask, SourceTaskContext,
+};
+use crate::plugins::settings;
+use crate::stdx::backoff::Backoff;
+use crate::stdx::time::Clock;
+
+const TOPIC: &str = "topic";
+const BATCH_SIZE: &str = "batch.size";
+const FILENAME: &str = "filename";
+const POSITION: &str = "position";
+
+/// The longest line. Far beyond what a broker takes by default (1 MiB); a file without line ends stops here and not
+/// when memory is full.
+const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A poll ends behind the line with which it reaches this, however large `batch.size` is.
+const POLL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How many records a batch has room for before it grows.
+const BATCH_ROOM_MAX: usize = 4096;
+/// Waits between polls that find nothing.
+const IDLE_FIRST: Duration = Duration::from_millis(10);
+const IDLE_LONGEST: Duration = Duration::from_secs(1);
+
+/// The connector class.
+pub(super) struct FileStreamSource;
+
+impl ConnectorPlugin for FileStreamSource {
+    fn class(&self) -> &'static str {
+        "org.apache.kafka.connect.file.FileStreamSourceConnector"
+    }
+
+    fn task_class(&self) -> &'static str {
+        "org.apache.kafka.connect.file.FileStreamSourceTask"
+    }
+
+    fn config_def(&self) -> ConfigDef {
+        ConfigDef::new()
+            .define(file_key("The file to read. Without it, standard input is read."))
+            .define(
+                ConfigKey::required(
+                    TOPIC,
+                    ConfigType::String,
+                    Importance::High,
+                    "The topic to write lines to.",
+                )
+                .validator(Validator::NonEmpty),
+            )
+            .define(
+                ConfigKey::new(
+                    BATCH_SIZE,
+                    ConfigType::Int,
+                    Importance::Low,
+                    "The most lines read at a time.",
+                )
+                .default("2000")
+                .at_least(1),
+            )
+    }
+
+    fn connector(&self) -> Box<dyn Connector> {
+        Box::<FileSourceConnector>::default()
+    }
+}
+
+impl SourcePlugin for FileStreamSource {
+    fn task(&self) -> Box<dyn SourceTask> {
+        Box::<FileSourceTask>::default()
+    }
+
+    fn alter_offsets(&self, settings: &Settings, changes: &OffsetChanges) -> Result<AlterOffsets> {
+        if settings::parse(&self.config_def(), settings)?.text(FILE)?.is_none() {
+            return Err(ConnectError::connect(
+                "Offsets cannot be modified if the 'file' configuration is unspecified. This is because stdin is used \
+                 for input and offsets are not tracked.",
+            ));
+        }
+        for (partition, offset) in changes {
+            // A reset is allowed for anything: it is how stored nonsense is removed.
+            if let Some(offset) = offset {
+                check_offset(partition, offset).map_err(ConnectError::connect)?;
+            }
+        }
+        Ok(AlterOffsets::Checked)
+    }
+}
+
+fn check_offset(partition: &OffsetMap, offset: &OffsetMap) -> std::result::Result<(), &'static str> {
+    match offset.get(POSITION) {
+        None => return Err("Offset objects should either be null or contain the key 'position'"),
+        Some(OffsetValue::Long(position)) if *position < 0 => {
+            return Err("The value for the 'position' key in the offset should be a non-negative value");
+        }
+        Some(OffsetValue::Long(_)) => {}
+        Some(
+            OffsetValue::Null | OffsetValue::Boolean(_) | OffsetValue::Double(_) | OffsetValue::String(_),
+        ) => {
+            return Err("The value for the 'position' key in the offset is expected to be a Long value");
+        }
+    }
+    match partition.get(FILENAME) {
+        None => Err("Partition objects should contain the key 'filename'"),
+        Some(_) => Ok(()),
+    }
+}
+
+#[derive(Default)]
+struct FileSourceConnector {
+    settings: Settings,
+}
+
+impl Connector for FileSourceConnector {
+    fn start(&mut self, _: Arc<dyn ConnectorContext>, settings: &Settings) -> Result<()> {
+        let file = settings::parse(&FileStreamSource.config_def(), settings)?.text(FILE)?;
+        log::info!(
+            "Starting file source connector reading from {}",
+            file.as_deref().unwrap_or("standard input")
+        );
+        self.settings = settings.clone();
+        Ok(())
+    }
+
+    fn task_configs(&mut self, _: u32) -> Result<Vec<Settings>> {
+        // One file is read by one task.
+        Ok(vec![self.settings.clone()])
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct FileSourceTask {
+    reader: Option<Reader>,
+}
+
+impl SourceTask for FileSourceTask {
+    fn start(&mut self, context: Arc<dyn SourceTaskContext>, settings: &Settings) -> Result<()> {
+        self.reader = Some(Reader::new(&*context, settings)?);
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<PollOutcome> {
+        match &mut self.reader {
+            Some(reader) => reader.poll(),
+            None => Err(ConnectError::new(ErrorKind::IllegalArgument, "poll was called before start")),
+        }
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.reader = None;
+        Ok(())
+    }
+}
+
+/// A started task.
+struct Reader {
+    clock: Clock,
+    /// The file as it was given, for messages.
+    name: String,
+    place: Place,
+    /// Whether the input can be read again from a position.
+    has_positions: bool,
+    topic: Arc<str>,
+    batch_size: usize,
+    schema: SchemaRef,
+    partition: Arc<OffsetMap>,
+    /// Where the next line begins.
+    position: u64,
+    lines: Lines,
+    idle: Backoff,
+    replaced_grace: Duration,
+}
+
+enum Place {
+    /// A file that is not there yet.
+    Missing {
+        path: PathBuf,
+        warned: bool,
+    },
+    Open(Input),
+    /// Standard input was read to its end.
+    Ended,
+}
+
+impl Reader {
+    fn new(context: &dyn SourceTaskContext, settings: &Settings) -> Result<Self> {
+        let settings = settings::parse(&FileStreamSource.config_def(), settings)?;
+        let file: Option<String> = settings.get(FILE)?;
+        let partition = OffsetMap::of(FILENAME, file.as_deref());
+        let topic: String = settings.get(TOPIC)?;
+        let file = file.filter(|file| !file.is_empty());
+        let name = file.clone().unwrap_or_else(|| "standard input".to_owned());
+        let (place, position) = match file {
+            Some(file) => {
+                (Place::Missing { path: file.into(), warned: false }, stored_position(context, &partition)?)
+            }
+            None => {
+                let stdin = Input::stdin()
+                    .map_err(|error| ConnectError::connect("cannot read standard input").caused_by(error))?;
+                (Place::Open(stdin), 0)
+            }
+        };
+        Ok(Reader {
+            clock: Clock,
+            name,
+            place,
+            has_positions: false,
+            topic: topic.into(),
+            batch_size: settings.get(BATCH_SIZE)?,
+            schema: Arc::new(Schema::new(SchemaKind::String)),
+            partition: Arc::new(partition),
+            position,
+            lines: Lines::default(),
+            idle: Backoff::new(IDLE_FIRST, IDLE_LONGEST),
+            replaced_grace: REPLACED_GRACE,
+        })
+    }
+
+    fn poll(&mut self) -> Result<PollOutcome> {
+        let mut batch =
+            Batch { records: Vec::new(), bytes: 0, timestamp: self.clock.now().wall.as_millisecond() };
+        loop {
+            while batch.records.len() < self.batch_size && batch.bytes < POLL_BYTES_MAX {
+                let Some(line) = self.lines.next_line() else { break };
+                self.position += line.bytes;
+                self.add(&mut batch, line);
+            }
+            let full = batch.records.len() >= self.batch_size || batch.bytes >= POLL_BYTES_MAX;
+            if full || !self.read_on(&mut batch)? {
+                break;
+            }
+        }
+        if batch.records.is_empty() {
+            return Ok(PollOutcome::Idle(self.idle.next_delay(0.0)));
+        }
+        self.idle.reset();
+        Ok(PollOutcome::Records(batch.records))
+    }
+
+    fn add(&self, batch: &mut Batch, line: Line) {
+        if batch.records.is_empty() {
+            batch.records.reserve(self.batch_size.min(BATCH_ROOM_MAX));
+        }
+        let position = self.has_positions.then(|| i64::try_from(self.position).unwrap_or(i64::MAX));
+        batch.bytes += line.bytes;
+        batch.records.push(SourceRecord {
+            source_partition: Arc::clone(&self.partition),
+            source_offset: Some(OffsetMap::of(POSITION, position)),
+            topic: Arc::clone(&self.topic),
+            partition: None,
+            key: SchemaAndValue::null(),
+            value: SchemaAndValue { schema: Some(Arc::clone(&self.schema)), value: Value::String(line.text) },
+            timestamp: Some(batch.timestamp),
+            headers: Vec::new(),
+        });
+    }
+
+    /// Reads the next block. False: there is nothing more for this poll.
+    fn read_on(&mut self, batch: &mut Batch) -> Result<bool> {
+        let input = match &mut self.place {
+            Place::Open(input) => input,
+            Place::Missing { .. } => return self.try_open(),
+            Place::Ended => return Ok(false),
+        };
+        let now = self.clock.now().instant;
+        let got = match self.lines.fill(|buffer| input.read(buffer, now)) {
+            Ok(got) => got,
+            Err(error) => return Err(self.failed("Cannot read").caused_by(error)),
+        };
+        match got {
+            Got::Bytes if self.lines.begun_bytes() > LINE_BYTES_MAX => Err(self.failed(&format!(
+                "A line at byte {} is longer than {LINE_BYTES_MAX} bytes, the most this connector takes, in",
+                self.position
+            ))),
+            Got::Bytes => Ok(true),
+            Got::Nothing => Ok(false),
+            Got::Truncated => {
+                log::warn!(
+                    "{} is shorter than what was read of it ({} bytes): it is read again from its beginning",
+                    self.name,
+                    self.position
+                );
+                self.give_begun(batch);
+                Ok(true)
+            }
+            Got::Replaced => {
+                log::info!("another file has the name {}: it is read from its beginning", self.name);
+                self.give_begun(batch);
+                self.place = Place::Missing { path: self.name.as_str().into(), warned: false };
+                Ok(false)
+            }
+            Got::End => {
+                self.give_begun(batch);
+                self.place = Place::Ended;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Goes to the beginning. A line that was begun there before is given: nothing can complete it any more.
+    fn give_begun(&mut self, batch: &mut Batch) {
+        self.position = 0;
+        let bytes = self.lines.begun_bytes() as u64;
+        if let Some(text) = self.lines.take_begun() {
+            self.add(batch, Line { text, bytes });
+        }
+    }
+
+    fn try_open(&mut self) -> Result<bool> {
+        let Place::Missing { path, warned } = &mut self.place else { return Ok(false) };
+        let path = path.clone();
+        match Input::open(&path, self.position, self.replaced_grace) {
+            Ok(Some(input)) => {
+                log::debug!("Opened {} for reading", path.display());
+                self.has_positions = input.has_positions();
+                self.place = Place::Open(input);
+                Ok(true)
+            }
+            Ok(None) => {
+                if !std::mem::replace(warned, true) {
+                    log::warn!(
+                        "Couldn't find file {} for FileStreamSourceTask, sleeping to wait for it to be created",
+                        path.display()
+                    );
+                }
+                Ok(false)
+            }
+            Err(error) => Err(self.failed("Cannot open").caused_by(error)),
+        }
+    }
+
+    fn failed(&self, what: &str) -> ConnectError {
+        ConnectError::connect(format!("{what} {}", self.name))
+    }
+}
+
+struct Batch {
+    records: Vec<SourceRecord>,
+    bytes: u64,
+    timestamp: i64,
+}
+
+fn stored_position(context: &dyn SourceTaskContext, partition: &OffsetMap) -> Result<u64> {
+    match context.offset(partition)?.as_ref().and_then(|offset| offset.get(POSITION)) {
+        None | Some(OffsetValue::Null) => Ok(0),
+        Some(OffsetValue::Long(position)) => Ok(u64::try_from(*position).unwrap_or(0)),
+        Some(OffsetValue::Boolean(_) | OffsetValue::Double(_) | OffsetValue::String(_)) => {
+            Err(ConnectError::connect("Offset position is the incorrect type"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// What the worker would have stored for the task.
+    struct Stored(Option<OffsetMap>);
+
+    impl SourceTaskContext for Stored {
+        fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
+            assert_eq!(partition.iter().map(|(name, _)| name).collect::<Vec<_>>(), [FILENAME]);
+            Ok(self.0.clone())
+        }
+    }
+
+    struct Fixture {
+        folder: TempDir,
+        path: PathBuf,
+        reader: Reader,
+    }
+
+    fn settings(path: &Path, more: &[(&str, &str)]) -> Settings {
+        let file = path.to_str().unwrap();
+        [("file", file), ("topic", "lines")]
+            .iter()
+            .chain(more)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn reader(path: &Path, position: Option<i64>, more: &[(&str, &str)]) -> Result<Reader> {
+        let stored = Stored(position.map(|position| OffsetMap::of(POSITION, position)));
+        let mut reader = Reader::new(&stored, &settings(path, more))?;
+        reader.replaced_grace = Duration::ZERO;
+        Ok(reader)
+    }
+
+    fn fixture(content: &[u8], position: Option<i64>, more: &[(&str, &str)]) -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.txt");
+        fs::write(&path, content).unwrap();
+        let reader = reader(&path, position, more).unwrap();
+        Fixture { folder, path, reader }
+    }
+
+    impl Fixture {
+        fn append(&self, content: &[u8]) {
+            OpenOptions::new().append(true).open(&self.path).unwrap().write_all(content).unwrap();
+        }
+
+        /// Text and position of each record of one poll.
+        fn poll(&mut self) -> Vec<(String, Option<i64>)> {
+            match self.reader.poll().unwrap() {
+                PollOutcome::Records(records) => records.iter().map(text_and_position).collect(),
+                PollOutcome::Idle(_) => vec![],
+            }
+        }
+
+        #[track_caller]
+        fn expect(&mut self, records: &[(&str, i64)]) {
+            let expected: Vec<_> = records.iter().map(|(text, at)| ((*text).to_owned(), Some(*at))).collect();
+            assert_eq!(self.poll(), expected);
+        }
+    }
+
+    fn text_and_position(record: &SourceRecord) -> (String, Option<i64>) {
+        let Value::String(text) = &record.value.value else { panic!("{record:?}") };
+        let position = match record.source_offset.as_ref().and_then(|offset| offset.get(POSITION)) {
+            Some(OffsetValue::Long(position)) => Some(*position),
+            Some(OffsetValue::Null) => None,
+            other => panic!("{other:?}"),
+        };
+        (text.to_string(), position)
+    }
+
+    #[test]
+    fn a_record_is_what_apache_makes_of_a_line() {
+        let mut fixture = fixture(b"one\n", None, &[]);
+        let PollOutcome::Records(records) = fixture.reader.poll().unwrap() else { panic!("idle") };
+        let [record] = &records[..] else { panic!("{records:?}") };
+        let file = fixture.path.to_str().unwrap();
+        assert_eq!(*record.source_partition, OffsetMap::of(FILENAME, file));
+        assert_eq!(record.source_offset, Some(OffsetMap::of(POSITION, 4)));
+        assert_eq!((&*record.topic, record.partition), ("lines", None));
+        assert_eq!(record.key, SchemaAndValue::null());
+        assert_eq!(record.value.schema.as_deref(), Some(&Schema::new(SchemaKind::String)));
+        assert_eq!(record.value.value, Value::string("one"));
+        let age = Clock.now().wall.as_millisecond() - record.timestamp.unwrap();
+        assert!((0..60_000).contains(&age), "{age} ms");
+    }
+
+    #[test]
+    fn appended_lines_come_and_a_partial_line_is_held_back() {
+        let mut fixture = fixture(b"one\ntw", None, &[]);
+        fixture.expect(&[("one", 4)]);
+        fixture.expect(&[]);
+        fixture.append(b"o\r\n\xC3\xA4\n");
+        fixture.expect(&[("two", 9), ("\u{e4}", 12)]);
+    }
+
+    #[test]
+    fn a_task_goes_on_at_the_stored_position_also_behind_non_ascii_text() {
+        let content = "\u{e4}\u{f6}\nnext\n".as_bytes();
+        fixture(content, Some(5), &[]).expect(&[("next", 10)]);
+        fixture(content, Some(10), &[]).expect(&[]);
+        fixture(content, None, &[]).expect(&[("\u{e4}\u{f6}", 5), ("next", 10)]);
+    }
+
+    #[test]
+    fn a_batch_has_the_size_that_was_asked_for() {
+        let mut fixture = fixture(b"a\nb\nc\n", None, &[(BATCH_SIZE, "2")]);
+        fixture.expect(&[("a", 2), ("b", 4)]);
+        fixture.expect(&[("c", 6)]);
+        fixture.expect(&[]);
+    }
+
+    #[test]
+    fn a_poll_is_bounded_in_bytes_whatever_the_batch_size() {
+        let line = [&b"x".repeat(99)[..], b"\n"].concat();
+        let lines = 2 * POLL_BYTES_MAX as usize / line.len();
+        let mut fixture = fixture(&line.repeat(lines), None, &[(BATCH_SIZE, "2147483647")]);
+        let first = fixture.poll().len();
+        assert!(first < lines, "{first}");
+        assert_eq!(first + fixture.poll().len() + fixture.poll().len(), lines);
+    }
+
+    #[test]
+    fn waits_for_a_missing_file_and_longer_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("later.txt");
+        let mut fixture = Fixture { reader: reader(&path, None, &[]).unwrap(), folder, path };
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let PollOutcome::Idle(wait) = fixture.reader.poll().unwrap() else { panic!("records") };
+            waits.push(wait.as_millis());
+        }
+        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        assert!(matches!(fixture.reader.place, Place::Missing { warned: true, .. }));
+        fs::write(&fixture.path, "here\n").unwrap();
+        fixture.expect(&[("here", 5)]);
+    }
+
+    #[test]
+    fn a_truncated_file_is_read_again_and_what_was_begun_is_given() {
+        let mut fixture = fixture(b"one\ntwo\nbeg", None, &[]);
+        fixture.expect(&[("one", 4), ("two", 8)]);
+        fs::write(&fixture.path, "new\n").unwrap();
+        fixture.expect(&[("beg", 0), ("new", 4)]);
+        fixture.append(b"more\n");
+        fixture.expect(&[("more", 9)]);
+    }
+
+    #[test]
+    fn a_file_shorter_than_the_stored_position_is_read_from_its_beginning() {
+        fixture(b"new\n", Some(1000), &[]).expect(&[("new", 4)]);
+    }
+
+    #[test]
+    fn a_file_that_takes_the_name_is_read_after_the_old_one() {
+        let mut fixture = fixture(b"one\n", None, &[]);
+        fixture.expect(&[("one", 4)]);
+        fixture.append(b"two\nbeg");
+        fs::rename(&fixture.path, fixture.folder.path().join("in.txt.1")).unwrap();
+        fixture.expect(&[("two", 8)]);
+        fixture.expect(&[]);
+        fs::write(&fixture.path, "new\n").unwrap();
+        fixture.expect(&[("beg", 0)]);
+        fixture.expect(&[("new", 4)]);
+    }
+
+    #[test]
+    fn a_pipe_is_read_without_waiting_and_has_no_positions() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let mut fixture = Fixture { reader: reader(&path, Some(1000), &[]).unwrap(), folder, path };
+        assert_eq!(fixture.poll(), []);
+        for line in ["a", "b"] {
+            // Each writer closes the pipe; the next one goes on.
+            fixture.append(format!("{line}\n").as_bytes());
+            assert_eq!(fixture.poll(), [(line.to_owned(), None)]);
+        }
+        assert_eq!(fixture.poll(), []);
+    }
+
+    #[test]
+    fn the_last_line_of_a_stream_needs_no_end() {
+        let (blocks, receiver) = crossbeam_channel::bounded(1);
+        let mut fixture = fixture(b"", None, &[]);
+        fixture.reader.place = Place::Open(Input::Stream(receiver));
+        assert_eq!(fixture.poll(), []);
+        blocks.send(b"a\nb".to_vec()).unwrap();
+        assert_eq!(fixture.poll(), [("a".to_owned(), None)]);
+        drop(blocks);
+        assert_eq!(fixture.poll(), [("b".to_owned(), None)]);
+        assert_eq!(fixture.poll(), []);
+    }
+
+    #[test]
+    fn a_line_without_end_is_an_error_before_it_fills_the_memory() {
+        let mut fixture = fixture(&b"x".repeat(LINE_BYTES_MAX + 1), None, &[]);
+        let error = fixture.reader.poll().unwrap_err();
+        assert!(error.message().starts_with("A line at byte 0 is longer than 16777216 bytes"), "{error}");
+        assert!(error.message().contains("in.txt") && !error.is_retriable());
+    }
+
+    #[test]
+    fn what_cannot_be_read_fails_and_says_what() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = reader(folder.path(), None, &[]).unwrap().poll().unwrap_err();
+        assert_eq!(error.message(), format!("Cannot open {}", folder.path().display()));
+        let stored = Stored(Some(OffsetMap::of(POSITION, "7")));
+        let error = Reader::new(&stored, &settings(folder.path(), &[])).err().unwrap();
+        assert_eq!(error.message(), "Offset position is the incorrect type");
+    }
+
+    #[test]
+    fn settings_are_those_of_apache() {
+        let def = FileStreamSource.config_def();
+        let keys: Vec<_> =
+            def.keys().map(|key| (key.name.as_str(), key.is_required(), key.default_text())).collect();
+        assert_eq!(keys, [("file", false, None), ("topic", true, None), ("batch.size", false, Some("2000"))]);
+        let error = |more: &[(&str, &str)]| {
+            let mut settings = settings(Path::new("f"), more);
+            settings.retain(|_, value| value != "absent");
+            Reader::new(&Stored(None), &settings).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(
+            error(&[("topic", "absent")]),
+            "Missing required configuration \"topic\" which has no default value."
+        );
+        assert_eq!(
+            error(&[("topic", " ")]),
+            "Invalid value  for configuration topic: String must be non-empty"
+        );
+        assert!(error(&[(BATCH_SIZE, "0")]).ends_with("Value must be at least 1"));
+    }
+
+    #[test]
+    fn one_task_gets_the_settings_of_the_connector() {
+        struct Nobody;
+        impl ConnectorContext for Nobody {
+            fn request_task_reconfiguration(&self) {}
+            fn raise_error(&self, error: ConnectError) {
+                panic!("{error}");
+            }
+        }
+        let settings = settings(Path::new("f"), &[("x", "y")]);
+        let mut connector = FileStreamSource.connector();
+        connector.start(Arc::new(Nobody), &settings).unwrap();
+        assert_eq!(connector.task_configs(4).unwrap(), [settings]);
+        connector.stop().unwrap();
+    }
+
+    #[test]
+    fn changes_of_offsets_are_checked() {
+        let partition = OffsetMap::of(FILENAME, "f");
+        let check = |settings: &Settings, partition: &OffsetMap, offset: Option<OffsetMap>| {
+            FileStreamSource
+                .alter_offsets(settings, &[(partition.clone(), offset)])
+                .map_err(|error| error.message().to_owned())
+        };
+        let with_file = settings(Path::new("f"), &[]);
+        let at = |value: OffsetValue| Some(OffsetMap::of(POSITION, value));
+        assert_eq!(check(&with_file, &partition, at(3.into())), Ok(AlterOffsets::Checked));
+        assert_eq!(check(&with_file, &OffsetMap::of("other", "f"), None), Ok(AlterOffsets::Checked));
+        for (settings, partition, offset, message) in [
+            (&settings(Path::new(""), &[]), &partition, None, "Offsets cannot be modified if the 'file'"),
+            (
+                &with_file,
+                &partition,
+                Some(OffsetMap::new()),
+                "Offset objects should either be null or contain",
+            ),
+            (
+                &with_file,
+                &partition,
+                at("3".into()),
+                "The value for the 'position' key in the offset is expected",
+            ),
+            (
+                &with_file,
+                &partition,
+                at(OffsetValue::Null),
+                "The value for the 'position' key in the offset is",
+            ),
+            (
+                &with_file,
+                &partition,
+                at((-1).into()),
+                "The value for the 'position' key in the offset should be a",
+            ),
+            (&with_file, &OffsetMap::of("x", "f"), at(3.into()), "Partition objects should contain the key"),
+        ] {
+            let error = check(settings, partition, offset).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}
