@@ -13,10 +13,15 @@ pub trait Unanswered {
 }
 
 /// The answering half of a question; to be used once, on any thread.
-#[derive(Debug)]
 pub struct Reply<T: Unanswered> {
-    sender: Option<Sender<T>>,
-    asker: Weak<()>,
+    to: Option<Target<T>>,
+}
+
+enum Target<T> {
+    /// Somebody waits.
+    Waiting { sender: Sender<T>, asker: Weak<()> },
+    /// Somebody wants to be called.
+    Call(Box<dyn FnOnce(T) + Send>),
 }
 
 /// The asking half: waits for the answer.
@@ -34,7 +39,8 @@ pub struct TimedOut;
 pub fn reply<T: Unanswered>() -> (Reply<T>, Pending<T>) {
     let (sender, receiver) = bounded(1);
     let asker = Arc::new(());
-    (Reply { sender: Some(sender), asker: Arc::downgrade(&asker) }, Pending { receiver, _asker: asker })
+    let to = Some(Target::Waiting { sender, asker: Arc::downgrade(&asker) });
+    (Reply { to }, Pending { receiver, _asker: asker })
 }
 
 impl<T: Unanswered> Reply<T> {
@@ -43,16 +49,33 @@ impl<T: Unanswered> Reply<T> {
         self.answer(answer);
     }
 
+    /// A reply that calls `then` with the answer, on the thread that answers. `then` must not block.
+    pub fn calling(then: impl FnOnce(T) + Send + 'static) -> Self {
+        Reply { to: Some(Target::Call(Box::new(then))) }
+    }
+
     /// Whether anybody still waits for the answer.
     pub fn is_wanted(&self) -> bool {
-        self.asker.strong_count() > 0
+        match &self.to {
+            Some(Target::Waiting { asker, .. }) => asker.strong_count() > 0,
+            Some(Target::Call(_)) => true,
+            None => false,
+        }
     }
 
     fn answer(&mut self, answer: T) {
-        if let Some(sender) = self.sender.take() {
+        match self.to.take() {
             // The channel holds one message and this is the only one; a full or closed channel means the asker left.
-            drop(sender.try_send(answer));
+            Some(Target::Waiting { sender, .. }) => drop(sender.try_send(answer)),
+            Some(Target::Call(then)) => then(answer),
+            None => {}
         }
+    }
+}
+
+impl<T: Unanswered> std::fmt::Debug for Reply<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply").field("wanted", &self.is_wanted()).finish()
     }
 }
 
@@ -108,6 +131,15 @@ mod tests {
         let (reply, pending) = reply::<Answer>();
         drop(reply);
         assert_eq!(pending.wait(Duration::ZERO), Ok(Answer::Forgotten));
+    }
+
+    #[test]
+    fn who_wants_a_call_is_called_once_also_when_the_reply_is_dropped() {
+        let (answers, seen) = bounded(2);
+        let reply = |answers: Sender<Answer>| Reply::calling(move |answer| answers.send(answer).unwrap());
+        reply(answers.clone()).send(Answer::Given(2));
+        drop(reply(answers));
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [Answer::Given(2), Answer::Forgotten]);
     }
 
     #[test]
