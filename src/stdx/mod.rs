@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod error_class;
+pub mod log_context;
 pub mod pool;
 pub mod reply;
 pub mod thread;
