@@ -8,6 +8,7 @@ pub mod faults;
 pub mod health;
 pub mod herder;
 pub mod plugins;
+pub mod logging;
 pub mod rest;
 pub mod stdx;
 pub mod store;
