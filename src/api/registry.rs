@@ -7,8 +7,9 @@ use super::converter::{ConverterPlugin, ConverterRoles};
 use super::sink::SinkPlugin;
 use super::source::SourcePlugin;
 
-/// The version that built-in plug-ins report: that of this worker.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version that built-in plug-ins report: that of Apache's plug-ins whose place they take, so that settings which
+/// ask for it (`connector.plugin.version`) hold here, too.
+pub const VERSION: &str = "4.3.1";
 
 /// A connector class of either kind.
 #[derive(Clone)]

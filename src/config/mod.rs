@@ -2,5 +2,6 @@
 //! sees typed values only. The tables in this folder feed the parser, the REST API and `docs/reference/`.
 
 pub mod connector_file;
+pub mod override_policy;
 pub mod properties;
 pub mod providers;

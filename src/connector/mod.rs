@@ -3,7 +3,9 @@
 //! The herder says what is to happen; what happened comes back as a [`ConnectorEvent`].
 
 mod life;
+pub mod plugin_version;
 mod strand;
+pub mod validation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use indexmap::IndexMap;
-
 use super::view::{ConnectorInfo, ConnectorStatus, ConnectorView};
 use crate::api::Settings;
 use crate::api::ids::{ConnectorName, Epoch, TaskId, TopicPartition};
@@ -47,8 +45,7 @@ impl<T> Unanswered for Answer<T> {
     }
 }
 
-/// Settings as a user sent them: a name can stand there with no value.
-pub type Draft = IndexMap<String, Option<String>>;
+pub use crate::connector::validation::Draft;
 
 /// Which parts of a connector a restart is about (KIP-745).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

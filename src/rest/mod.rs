@@ -1,5 +1,13 @@
-//! The REST API: what a request means, and what is answered.
+//! The REST API: what a request means, and what is answered. Begin reading at [`api::RestApi`].
 
+pub mod api;
+mod dto;
+mod error;
 pub mod http;
-mod router;
+pub mod layers;
+mod resources;
+pub mod router;
+mod shared_probe;
+#[cfg(test)]
+mod test_support;
 pub mod tls;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::http::{HttpRequest, ListenerLabel, Method};
 use crate::api::ids::ConnectorName;
 use crate::herder::msg::RestartScope;
+pub(super) use path::encode_segment;
 use query::Query;
 
 /// Where `/admin/…` is served.

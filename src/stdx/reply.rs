@@ -1,6 +1,7 @@
 //! The two halves of a question between threads. The answering half cannot be forgotten: dropped unanswered, it
 //! answers for itself.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub struct Reply<T: Unanswered> {
 
 enum Target<T> {
     /// Somebody waits.
-    Waiting { sender: Sender<T>, asker: Weak<()> },
+    Waiting { sender: Sender<T>, answered: Weak<AtomicBool> },
     /// Somebody wants to be called.
     Call(Box<dyn FnOnce(T) + Send>),
 }
@@ -28,7 +29,7 @@ enum Target<T> {
 #[derive(Debug)]
 pub struct Pending<T> {
     receiver: Receiver<T>,
-    _asker: Arc<()>,
+    answered: Arc<AtomicBool>,
 }
 
 /// Why a wait ended without an answer: its time was up.
@@ -38,9 +39,9 @@ pub struct TimedOut;
 /// A new question: the half that answers, and the half that waits.
 pub fn reply<T: Unanswered>() -> (Reply<T>, Pending<T>) {
     let (sender, receiver) = bounded(1);
-    let asker = Arc::new(());
-    let to = Some(Target::Waiting { sender, asker: Arc::downgrade(&asker) });
-    (Reply { to }, Pending { receiver, _asker: asker })
+    let answered = Arc::new(AtomicBool::new(false));
+    let to = Some(Target::Waiting { sender, answered: Arc::downgrade(&answered) });
+    (Reply { to }, Pending { receiver, answered })
 }
 
 impl<T: Unanswered> Reply<T> {
@@ -57,7 +58,7 @@ impl<T: Unanswered> Reply<T> {
     /// Whether anybody still waits for the answer.
     pub fn is_wanted(&self) -> bool {
         match &self.to {
-            Some(Target::Waiting { asker, .. }) => asker.strong_count() > 0,
+            Some(Target::Waiting { answered, .. }) => answered.strong_count() > 0,
             Some(Target::Call(_)) => true,
             None => false,
         }
@@ -65,8 +66,13 @@ impl<T: Unanswered> Reply<T> {
 
     fn answer(&mut self, answer: T) {
         match self.to.take() {
-            // The channel holds one message and this is the only one; a full or closed channel means the asker left.
-            Some(Target::Waiting { sender, .. }) => drop(sender.try_send(answer)),
+            Some(Target::Waiting { sender, answered }) => {
+                if let Some(answered) = answered.upgrade() {
+                    answered.store(true, Ordering::Release);
+                }
+                // The channel holds one message and this is the only one; if it is full or closed, the asker left.
+                drop(sender.try_send(answer));
+            }
             Some(Target::Call(then)) => then(answer),
             None => {}
         }
@@ -96,6 +102,11 @@ impl<T: Unanswered> Pending<T> {
         }
     }
 
+    /// Whether the answer was given, taken or not: what is true from now on may differ from what it says.
+    pub fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
+    }
+
     /// The answer, if it has come.
     pub fn poll(&self) -> Option<T> {
         self.receiver.try_recv().ok()
@@ -122,8 +133,10 @@ mod tests {
     fn an_answer_arrives_once() {
         let (reply, pending) = reply::<Answer>();
         assert_eq!(pending.wait(Duration::ZERO), Err(TimedOut));
+        assert!(!pending.is_answered());
         reply.send(Answer::Given(7));
         assert_eq!(pending.wait(Duration::ZERO), Ok(Answer::Given(7)));
+        assert!(pending.is_answered());
     }
 
     #[test]

@@ -1,21 +1,11 @@
 //! The router as tables: what a request comes to.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-
 use super::*;
-use crate::rest::http::Origin;
+use crate::rest::test_support::request_to;
 
 fn request(line: &str, headers: &[(&str, &str)], body: &str, listener: ListenerLabel) -> HttpRequest {
     let (method, target) = line.split_once(' ').unwrap();
-    HttpRequest {
-        method: Method::of(method),
-        target: target.to_owned(),
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        origin: Arc::new(Origin { peer: ([127, 0, 0, 1], 1).into(), listener, tls: None }),
-    }
+    request_to(listener, method, target, headers, body)
 }
 
 const JSON: &[(&str, &str)] = &[("Content-Type", "application/json")];

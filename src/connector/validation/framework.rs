@@ -1,0 +1,136 @@
+//! The settings that the worker itself reads of a connector, with what depends on this worker and on the settings
+//! given: converters to choose from, and the keys of transforms and predicates.
+
+use super::{Outcome, Validator, class_keys, framework_def};
+use crate::api::Settings;
+use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Default, Importance, Width};
+use crate::api::registry::{ConnectorClass, VERSION};
+
+/// What every connector of that kind takes.
+pub(super) fn base_def(class: &ConnectorClass) -> ConfigDef {
+    match class {
+        ConnectorClass::Source(_) => framework_def::of_sources(),
+        ConnectorClass::Sink(_) => framework_def::of_sinks(),
+    }
+}
+
+/// Checks them, and adds them to the outcome.
+pub(super) fn check(
+    validator: &Validator,
+    class: &ConnectorClass,
+    settings: &Settings,
+    outcome: &mut Outcome,
+) {
+    let def = enriched(validator, base_def(class), settings);
+    let mut values = def.validate(settings);
+    for value in &mut values {
+        class_keys::check_class(validator.registry(), settings, value);
+    }
+    if let ConnectorClass::Sink(_) = class {
+        check_topics(settings, &mut values);
+    }
+    outcome.add(&def, values);
+}
+
+fn enriched(validator: &Validator, def: ConfigDef, settings: &Settings) -> ConfigDef {
+    let converters = &validator.context.converters;
+    let data: Vec<String> =
+        validator.registry.data_converters().map(|plugin| plugin.class().to_owned()).collect();
+    let all: Vec<String> = validator.registry.converters().map(|plugin| plugin.class().to_owned()).collect();
+    let defaults = [
+        ("key.converter", &converters.key, &data),
+        ("value.converter", &converters.value, &data),
+        ("header.converter", &converters.header, &all),
+    ];
+    let keys = def.keys().cloned().map(|key| {
+        if let Some((_, class, offered)) = defaults.iter().find(|(name, _, _)| *name == key.name) {
+            let class = validator.registry.converter(class).map_or(class.as_str(), |plugin| plugin.class());
+            return key.default(class).recommended((*offered).clone());
+        }
+        if key.name.ends_with(".plugin.version") {
+            return key.default(VERSION).recommended(vec![VERSION.to_owned()]);
+        }
+        key
+    });
+    let keys = ConfigDef::new().define_all(keys);
+    let keys = keys.define_all(aliased(settings, "transforms", "Transforms", true));
+    keys.define_all(aliased(settings, "predicates", "Predicates", false))
+}
+
+/// The keys of each transform or predicate that the settings name.
+fn aliased(settings: &Settings, list: &str, group: &str, has_predicate: bool) -> Vec<ConfigKey> {
+    let aliases = settings.get(list).map_or("", String::as_str).split(',').map(str::trim);
+    let mut keys: Vec<ConfigKey> = Vec::new();
+    for alias in aliases.filter(|alias| !alias.is_empty()) {
+        let group = format!("{group}: {alias}");
+        let mut add = |name: &str, config_type, default: Default, doc: &str| {
+            let key = ConfigKey::new(&format!("{list}.{alias}.{name}"), config_type, Importance::High, doc);
+            let order = i32::try_from(keys.len()).unwrap_or(i32::MAX);
+            let shown = key.name.clone();
+            keys.push(ConfigKey { default, ..key }.shown(&group, order, Width::Long, &shown));
+        };
+        let of = format!("of '{alias}'.");
+        add("type", ConfigType::Class, Default::Required, &format!("The class {of}"));
+        if has_predicate {
+            let text = |text: &str| Default::Text(text.to_owned());
+            add(
+                "predicate",
+                ConfigType::String,
+                text(""),
+                &format!("The predicate that decides on the use {of}"),
+            );
+            add(
+                "negate",
+                ConfigType::Boolean,
+                text("false"),
+                &format!("Whether the predicate is negated {of}"),
+            );
+        }
+    }
+    keys
+}
+
+fn check_topics(settings: &Settings, values: &mut [ConfigValue]) {
+    let is_set = |key: &str| settings.get(key).is_some_and(|value| !value.trim().is_empty());
+    let message = match (is_set("topics"), is_set("topics.regex")) {
+        (true, true) => {
+            "topics and topics.regex are mutually exclusive options, but both are set.".to_owned()
+        }
+        (false, false) => "Must configure one of topics or topics.regex".to_owned(),
+        (true, false) | (false, true) => return check_dead_letter_queue(settings, values),
+    };
+    complain(values, "topics", &message);
+    complain(values, "topics.regex", &message);
+}
+
+/// A dead letter queue must not be read by the connector that fills it.
+fn check_dead_letter_queue(settings: &Settings, values: &mut [ConfigValue]) {
+    let text = |key: &str| settings.get(key).map_or("", |value| value.trim());
+    let queue = text("errors.deadletterqueue.topic.name");
+    if queue.is_empty() {
+        return;
+    }
+    let topics: Vec<&str> = text("topics").split(',').map(str::trim).collect();
+    if topics.contains(&queue) {
+        let message = format!(
+            "The DLQ topic '{queue}' may not be included in the list of topics ('topics=[{}]') consumed by the connector",
+            topics.join(", ")
+        );
+        complain(values, "topics", &message);
+    }
+    let pattern = text("topics.regex");
+    let whole = regex::Regex::new(&format!("^(?:{pattern})$"));
+    if !pattern.is_empty() && whole.is_ok_and(|whole| whole.is_match(queue)) {
+        let message = format!(
+            "The DLQ topic '{queue}' may not be matched by the regex for the topics ('topics.regex={pattern}') \
+             consumed by the connector"
+        );
+        complain(values, "topics.regex", &message);
+    }
+}
+
+fn complain(values: &mut [ConfigValue], key: &str, message: &str) {
+    if let Some(value) = values.iter_mut().find(|value| value.name == key) {
+        value.errors.push(message.to_owned());
+    }
+}

@@ -1,0 +1,207 @@
+//! `/connectors` and what is below it, except offsets.
+
+use std::borrow::Borrow;
+
+use serde_json::{Map, Value as Json, json as json_value};
+
+use super::super::api::RestApi;
+use super::super::dto::{
+    ConnectorInfoBody, ConnectorStatusBody, CreateRequest, TaskBody, TaskStatusBody, config_body, create_body,
+};
+use super::super::error::ApiError;
+use super::super::http::{HttpRequest, HttpResponse};
+use super::super::router::{Expand, encode_segment};
+use super::{accepted, json, no_content};
+use crate::api::ids::{ConnectorName, TaskId};
+use crate::herder::msg::{Draft, Request, RestartScope, Written};
+use crate::herder::view::ConnectorView;
+use crate::store::config_state::TargetState;
+
+pub(super) fn list(api: &RestApi, expand: Option<Expand>) -> Result<HttpResponse, ApiError> {
+    let views = api.parts.herder.views.all();
+    let Some(expand) = expand else {
+        let names: Vec<&ConnectorName> = views.iter().map(|view| &view.info.name).collect();
+        return json(200, &names);
+    };
+    let mut all = Map::new();
+    for view in &views {
+        if let Some(expanded) = expanded(view, expand)? {
+            all.insert(view.info.name.to_string(), Json::Object(expanded));
+        }
+    }
+    json(200, &all)
+}
+
+/// The parts of one connector; `None` if its status is wanted and not known yet.
+fn expanded(view: &ConnectorView, expand: Expand) -> Result<Option<Map<String, Json>>, ApiError> {
+    let failed = |error: serde_json::Error| ApiError::Failed(error.to_string());
+    let mut parts = Map::new();
+    if expand.status {
+        let Some(status) = &view.status else { return Ok(None) };
+        let status = serde_json::to_value(ConnectorStatusBody::from(status)).map_err(failed)?;
+        parts.insert("status".to_owned(), status);
+    }
+    if expand.info {
+        let info = serde_json::to_value(ConnectorInfoBody::from(&view.info)).map_err(failed)?;
+        parts.insert("info".to_owned(), info);
+    }
+    Ok(Some(parts))
+}
+
+pub(super) fn create(api: &RestApi, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+    let CreateRequest { name, config: mut draft, target } = create_body(&request.body)?;
+    name_draft(&mut draft, &name)?;
+    let name = ConnectorName::new(name);
+    let location = location(api, request, &name);
+    let info = api.ask(|reply| Request::Create { name, draft, target, reply })?;
+    Ok(json(201, &ConnectorInfoBody::from(&info))?.with_header("Location", location))
+}
+
+pub(super) fn put_config(
+    api: &RestApi,
+    name: ConnectorName,
+    request: &HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let mut draft = config_body(&request.body)?;
+    name_draft(&mut draft, name.as_str())?;
+    let location = location(api, request, &name);
+    let (written, info) = api.ask(|reply| Request::Put { name, draft, reply })?;
+    let body = ConnectorInfoBody::from(&info);
+    match written {
+        Written::Created => Ok(json(201, &body)?.with_header("Location", location)),
+        Written::Updated => json(200, &body),
+    }
+}
+
+pub(super) fn patch_config(
+    api: &RestApi,
+    name: ConnectorName,
+    request: &HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let mut changes = config_body(&request.body)?;
+    // The name can neither be changed nor removed; Apache lets both happen.
+    name_draft(&mut changes, name.as_str())?;
+    let (_, info) = api.ask(|reply| Request::Patch { name, changes, reply })?;
+    json(200, &ConnectorInfoBody::from(&info))
+}
+
+/// Has the settings name their connector: they must do so with its name, or not at all.
+fn name_draft(draft: &mut Draft, name: &str) -> Result<(), ApiError> {
+    match draft.get("name").and_then(Option::as_deref) {
+        Some(other) if other != name => Err(ApiError::BadRequest(format!(
+            "Connector name configuration ({other}) doesn't match connector name in the URL ({name})"
+        ))),
+        Some(_) => Ok(()),
+        None => {
+            draft.insert("name".to_owned(), Some(name.to_owned()));
+            Ok(())
+        }
+    }
+}
+
+/// The URL of a connector as the client would reach it.
+fn location(api: &RestApi, request: &HttpRequest, name: &ConnectorName) -> String {
+    let path = encode_segment(name.as_str());
+    match request.header("Host").filter(|host| !host.is_empty()) {
+        Some(host) => {
+            let scheme = if request.origin.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{host}/connectors/{path}")
+        }
+        None => format!("{}/connectors/{path}", api.parts.worker.advertised_url.trim_end_matches('/')),
+    }
+}
+
+pub(super) fn get(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
+    let info = api.ask(|reply| Request::Info(name, reply))?;
+    json(200, &ConnectorInfoBody::from(&info))
+}
+
+pub(super) fn get_config(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
+    json(200, &api.ask(|reply| Request::Info(name, reply))?.config)
+}
+
+pub(super) fn delete(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
+    api.ask(|reply| Request::Delete(name, reply)).map(|()| no_content())
+}
+
+pub(super) fn set_target(
+    api: &RestApi,
+    name: ConnectorName,
+    state: TargetState,
+) -> Result<HttpResponse, ApiError> {
+    api.ask(|reply| Request::SetTarget(name, state, reply)).map(|()| accepted())
+}
+
+pub(super) fn stop(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
+    api.ask(|reply| Request::Stop(name, reply)).map(|()| no_content())
+}
+
+pub(super) fn restart(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
+    api.ask(|reply| Request::Restart(name, reply)).map(|()| no_content())
+}
+
+pub(super) fn restart_parts(
+    api: &RestApi,
+    name: ConnectorName,
+    scope: RestartScope,
+) -> Result<HttpResponse, ApiError> {
+    let status = api.ask(|reply| Request::RestartParts(name, scope, reply))?;
+    json(202, &ConnectorStatusBody::from(&status))
+}
+
+pub(super) fn status(api: &RestApi, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
+    let view = api.parts.herder.views.get(name.as_str());
+    match view.as_ref().and_then(|view| view.status.as_ref()) {
+        Some(status) => json(200, &ConnectorStatusBody::from(status)),
+        None => Err(ApiError::NotFound(format!("No status found for connector {name}"))),
+    }
+}
+
+pub(super) fn tasks(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
+    let configs = api.ask(|reply| Request::Tasks(name.clone(), reply))?;
+    let tasks = (0..).zip(&configs);
+    let tasks =
+        tasks.map(|(index, config)| TaskBody { id: TaskId { connector: name.clone(), index }, config });
+    json(200, &tasks.collect::<Vec<_>>())
+}
+
+pub(super) fn task_status(api: &RestApi, name: &ConnectorName, index: i32) -> Result<HttpResponse, ApiError> {
+    let view = api.parts.herder.views.get(name.as_str());
+    let tasks = view.as_ref().and_then(|view| view.status.as_ref()).map(|status| &status.tasks);
+    let found = u32::try_from(index).ok().and_then(|id| Some((id, tasks?.get(&id)?)));
+    match found {
+        Some((id, status)) => json(200, &TaskStatusBody::new(id, status)),
+        None => Err(ApiError::NotFound(format!("No status found for task {name}-{index}"))),
+    }
+}
+
+pub(super) fn restart_task(api: &RestApi, name: ConnectorName, index: i32) -> Result<HttpResponse, ApiError> {
+    let Ok(index) = u32::try_from(index) else {
+        return Err(ApiError::NotFound(format!("Task {name}-{index} not found")));
+    };
+    api.ask(|reply| Request::RestartTask(TaskId { connector: name, index }, reply)).map(|()| no_content())
+}
+
+pub(super) fn topics(api: &RestApi, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
+    topics_are_tracked(api)?;
+    let view = api.parts.herder.views.get(name.as_str());
+    let topics = view.iter().flat_map(|view| view.topics.iter().map(Borrow::<str>::borrow));
+    let topics: Vec<&str> = topics.collect();
+    json(200, &json_value!({ name.as_str(): { "topics": topics } }))
+}
+
+pub(super) fn reset_topics(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
+    topics_are_tracked(api)?;
+    if !api.parts.settings.topic_tracking_reset {
+        return Err(ApiError::Forbidden("Topic tracking reset is disabled."));
+    }
+    api.ask(|reply| Request::ResetTopics(name, reply)).map(|()| accepted())
+}
+
+fn topics_are_tracked(api: &RestApi) -> Result<(), ApiError> {
+    if api.parts.settings.topic_tracking {
+        Ok(())
+    } else {
+        Err(ApiError::Forbidden("Topic tracking is disabled."))
+    }
+}
