@@ -1,12 +1,17 @@
-//! The REST API: what a request means, and what is answered. Begin reading at [`api::RestApi`].
+//! The REST API: what a request means, and what is answered. Begin reading at [`api::RestApi`]; below it is the HTTP
+//! floor, a [`door`] that bounds what clients may take, and [`server`], which alone knows `tiny_http`.
 
 pub mod api;
+mod door;
 mod dto;
 mod error;
+pub mod framing;
 pub mod http;
 pub mod layers;
+pub mod limits;
 mod resources;
 pub mod router;
+pub mod server;
 mod shared_probe;
 #[cfg(test)]
 mod test_support;
