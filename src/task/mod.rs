@@ -1,36 +1,123 @@
-//! The life of tasks.
+//! Tasks: the ways of records. A source task polls, converts and sends; a sink task consumes, converts and puts.
+//!
+//! Begin reading at [`Tasks::start`]. A task is a state machine that the [`runner`] gives turns to; its owner steers
+//! it by a [`TaskHandle`] that never blocks, and learns what became of it by [`TaskEvent`]s. A task knows nothing of
+//! who owns it.
 
+mod control;
+mod conversion;
+mod frame;
+mod offsets;
+pub mod plan;
+mod planned;
+pub mod runner;
+mod sink;
+mod sink_commit;
+mod sink_flow;
+mod sink_requests;
+mod source;
+mod source_commit;
+mod source_flow;
+mod spec;
+pub mod submitted;
+
+use std::fmt;
 use std::sync::Arc;
 
-use crate::api::ids::{Epoch, TaskId};
+pub use control::TaskHandle;
+pub use offsets::{KeptOffsets, OffsetStore, Stored};
+pub use spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork, Tolerance};
 
-/// What a task reports to its owner.
-#[derive(Debug, Clone, PartialEq)]
+use crate::api::error::Result;
+use crate::api::ids::{Epoch, TaskId};
+use crate::api::registry::ConnectorClass;
+use crate::kafka::producer::Producers;
+use control::Control;
+use frame::{Frame, Kind};
+use planned::PlannedTurns;
+use runner::TaskRunner;
+
+/// Something that happened to a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEvent {
-    /// Which task.
+    /// The task.
     pub id: TaskId,
-    /// Which instance of it.
+    /// The instance of the task that it happened to.
     pub epoch: Epoch,
     /// What happened.
     pub kind: TaskEventKind,
 }
 
-/// What happened to a task.
-#[derive(Debug, Clone, PartialEq)]
+/// What can happen to a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskEventKind {
-    /// It runs.
+    /// It has started and is running.
     Started,
-    /// It rests, as it was told.
+    /// It is paused. Also the first event of a task whose target state is PAUSED: it starts when it is resumed.
     Paused,
-    /// It goes on, as it was told.
+    /// It runs again.
     Resumed,
-    /// It ended by an error.
+    /// It failed and has let go of everything; no event follows.
     Failed {
-        /// Why, for people.
+        /// Why, in the form that `GET …/status` shows.
         trace: String,
     },
-    /// It ended as it was told.
+    /// It has stopped as it was told and has let go of everything; no event follows.
     Stopped,
-    /// It used a topic for the first time.
+    /// It uses a topic for the first time.
     Topic(Arc<str>),
+}
+
+/// Where events go. Called on task threads; must not block for long.
+pub type TaskEvents = Arc<dyn Fn(TaskEvent) + Send + Sync>;
+
+/// Starts tasks, and holds what they share.
+pub struct Tasks {
+    runner: Arc<TaskRunner>,
+    producers: Arc<Producers>,
+    events: TaskEvents,
+}
+
+impl Tasks {
+    /// Tasks that run on `runner` and tell `events`.
+    pub fn new(runner: Arc<TaskRunner>, events: TaskEvents) -> Self {
+        Tasks { runner, producers: Arc::new(Producers::new()), events }
+    }
+
+    /// Starts a task. Never blocks: `plan` is called, and the task's plug-ins are made and started, on a thread of the
+    /// runner; events tell what came of it. Dropping the handle does not stop the task.
+    pub fn start(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        class: &ConnectorClass,
+        paused: bool,
+        plan: impl FnOnce() -> Result<TaskSpec> + Send + 'static,
+    ) -> TaskHandle {
+        let control = Arc::new(Control::new(paused));
+        let kind = match class {
+            ConnectorClass::Source(_) => Kind::Source,
+            ConnectorClass::Sink(_) => Kind::Sink,
+        };
+        let waker = self.runner.spawn(|waker| {
+            let about = (id.clone(), epoch);
+            let frame = Frame::new(kind, about, Arc::clone(&control), waker, Arc::clone(&self.events));
+            Box::new(PlannedTurns::new(frame, Box::new(plan), Arc::clone(&self.producers)))
+        });
+        TaskHandle::new(id, control, waker)
+    }
+
+    /// What runs the tasks.
+    pub fn runner(&self) -> &TaskRunner {
+        &self.runner
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks")
+            .field("tasks", &self.runner.tasks())
+            .field("producers", &self.producers)
+            .finish()
+    }
 }

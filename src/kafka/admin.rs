@@ -1,0 +1,157 @@
+//! What the worker asks of Kafka besides records: the cluster's id, and the offsets of the groups of sinks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, DefaultConsumerContext};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::fault::{FaultKind, KafkaFault};
+use super::settings::client_config;
+use crate::api::ids::TopicPartition;
+use crate::config::client::ClientSettings;
+use crate::stdx::time::{Clock, Deadline};
+
+/// Asks brokers for the id of their cluster. Blocks until one answers, at most until the deadline.
+///
+/// # Errors
+/// No answer in time, or settings that librdkafka refuses.
+pub fn cluster_id(settings: &ClientSettings, deadline: Deadline) -> Result<String, KafkaFault> {
+    let what = "reach the Kafka cluster";
+    let client: BaseConsumer =
+        client_config(settings).create().map_err(|error| KafkaFault::new(what, &error))?;
+    let left = deadline.left(Clock.now().instant);
+    client.client().fetch_cluster_id(left).ok_or_else(|| {
+        let servers = settings.get("bootstrap.servers").unwrap_or("localhost:9092");
+        let detail = format!("no answer from {servers}. Check bootstrap.servers and the security settings");
+        KafkaFault::other(what, FaultKind::Unreachable, detail)
+    })
+}
+
+/// The committed offsets of one consumer group. All calls block, at most until their deadline.
+pub struct GroupOffsets {
+    settings: ClientSettings,
+    group: String,
+}
+
+impl GroupOffsets {
+    /// Those of the group that consumers with these settings join.
+    pub fn new(settings: ClientSettings) -> Self {
+        let group = settings.get("group.id").unwrap_or_default().to_owned();
+        GroupOffsets { settings, group }
+    }
+
+    /// All offsets of the group, by partition.
+    ///
+    /// # Errors
+    /// No answer in time, or no authority.
+    pub fn committed(&self, deadline: Deadline) -> Result<BTreeMap<TopicPartition, i64>, KafkaFault> {
+        let what = "read the committed offsets";
+        let fault = |error: &_| KafkaFault::new(what, error);
+        let consumer = self.consumer(what)?;
+        let left = || deadline.left(Clock.now().instant);
+        let metadata = consumer.fetch_metadata(None, left()).map_err(|error| fault(&error))?;
+        let mut list = TopicPartitionList::new();
+        for topic in metadata.topics() {
+            for partition in topic.partitions() {
+                list.add_partition(topic.name(), partition.id());
+            }
+        }
+        let committed = consumer.committed_offsets(list, left()).map_err(|error| fault(&error))?;
+        let elements = committed.elements();
+        let known = elements.iter().filter_map(|one| match one.offset() {
+            Offset::Offset(offset) => {
+                Some((TopicPartition { topic: one.topic().into(), partition: one.partition() }, offset))
+            }
+            Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => {
+                None
+            }
+        });
+        Ok(known.collect())
+    }
+
+    /// Sets the offsets of partitions; `None` forgets that of a partition. The group must have no members.
+    ///
+    /// # Errors
+    /// No answer in time, no authority, or members that still run.
+    pub fn alter(
+        &self,
+        changes: &BTreeMap<TopicPartition, Option<i64>>,
+        deadline: Deadline,
+    ) -> Result<(), KafkaFault> {
+        let what = "alter the committed offsets";
+        if changes.values().any(Option::is_none) {
+            // A group forgets single offsets only as a whole: what stays is written again.
+            let mut kept = self.committed(deadline)?;
+            for (partition, offset) in changes {
+                match offset {
+                    Some(offset) => kept.insert(partition.clone(), *offset),
+                    None => kept.remove(partition),
+                };
+            }
+            self.delete(deadline)?;
+            return self.commit(kept.iter().map(|(partition, offset)| (partition, *offset)), what);
+        }
+        self.commit(changes.iter().filter_map(|(partition, offset)| Some((partition, (*offset)?))), what)
+    }
+
+    fn commit<'a>(
+        &self,
+        offsets: impl Iterator<Item = (&'a TopicPartition, i64)>,
+        what: &'static str,
+    ) -> Result<(), KafkaFault> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offset))
+                .map_err(|error| KafkaFault::new(what, &error))?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let consumer = self.consumer(what)?;
+        consumer.assign(&list).map_err(|error| KafkaFault::new(what, &error))?;
+        consumer.commit(&list, CommitMode::Sync).map_err(|error| KafkaFault::new(what, &error))
+    }
+
+    /// Forgets all offsets of the group, by deleting it. A group that is not there has none.
+    ///
+    /// # Errors
+    /// No answer in time, no authority, or members that still run.
+    pub fn delete(&self, deadline: Deadline) -> Result<(), KafkaFault> {
+        let what = "delete the consumer group";
+        let admin: AdminClient<DefaultClientContext> =
+            client_config(&self.admin_settings()).create().map_err(|error| KafkaFault::new(what, &error))?;
+        let left = deadline.left(Clock.now().instant);
+        let options = AdminOptions::new().request_timeout(Some(left)).operation_timeout(Some(left));
+        let deleted = super::block_on::block_on(admin.delete_groups(&[&self.group], &options), deadline)
+            .ok_or_else(|| KafkaFault::other(what, FaultKind::Unreachable, "no answer in time"))?
+            .map_err(|error| KafkaFault::new(what, &error))?;
+        let failed = deleted.into_iter().find_map(Result::err).map(|(_, code)| code);
+        match failed {
+            None | Some(RDKafkaErrorCode::GroupIdNotFound) => Ok(()),
+            Some(code) => Err(KafkaFault::of_code(what, code)),
+        }
+    }
+
+    /// An admin client takes no settings of consumers.
+    fn admin_settings(&self) -> ClientSettings {
+        const PREFIXES: [&str; 5] = ["bootstrap.", "security.", "sasl.", "ssl.", "client."];
+        self.settings
+            .iter()
+            .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+            .collect()
+    }
+
+    fn consumer(&self, what: &'static str) -> Result<BaseConsumer<DefaultConsumerContext>, KafkaFault> {
+        client_config(&self.settings).create().map_err(|error| KafkaFault::new(what, &error))
+    }
+}
+
+impl fmt::Debug for GroupOffsets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupOffsets").field("group", &self.group).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,304 @@
+//! What went wrong between us and Kafka: librdkafka's codes, sorted by what the worker makes of them, with words
+//! that say what to do.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+/// What the worker makes of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// May go away by itself.
+    Retriable,
+    /// Stays until somebody changes something.
+    Fatal,
+    /// Should not happen: ours to repair.
+    Bug,
+}
+
+/// A failure of something that was asked of Kafka.
+///
+/// Its text begins with the name of the exception that the Java client has for it: that is what people search for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaFault {
+    what: Cow<'static, str>,
+    kind: FaultKind,
+    detail: String,
+}
+
+/// The kinds of failure that differ in what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The record is larger than the producer, the topic or the broker allows.
+    RecordTooLarge,
+    /// The principal may not use the topic.
+    TopicAuthorization,
+    /// The principal may not use the group.
+    GroupAuthorization,
+    /// The principal may not do this on the cluster.
+    ClusterAuthorization,
+    /// The broker refused the login, or the client cannot log in.
+    Authentication,
+    /// TLS failed.
+    Tls,
+    /// There is no such topic, and the broker does not create it.
+    UnknownTopic,
+    /// The topic has no such partition.
+    UnknownPartition,
+    /// The name of the topic is not allowed.
+    InvalidTopic,
+    /// The broker refused the record itself.
+    InvalidRecord,
+    /// The producer lost its order guarantee, or was fenced: it cannot be used any more.
+    ProducerLost,
+    /// The group moved on without this member.
+    GroupMovedOn,
+    /// The group has members, so it cannot be changed from outside.
+    GroupNotEmpty,
+    /// There is no such group.
+    UnknownGroup,
+    /// A setting of the client is wrong.
+    Config,
+    /// No answer, or none in time.
+    Unreachable,
+    /// What librdkafka says may go away.
+    Passing,
+    /// Anything else.
+    Other,
+    /// Something that the worker did wrong.
+    Bug,
+}
+
+impl KafkaFault {
+    /// `what` failed with librdkafka's error; it reads well after «failed to».
+    pub fn new(what: impl Into<Cow<'static, str>>, error: &KafkaError) -> Self {
+        let kind = match error {
+            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => FaultKind::Config,
+            KafkaError::Nul(_) => FaultKind::InvalidTopic,
+            _ => error.rdkafka_error_code().map_or(FaultKind::Other, FaultKind::of),
+        };
+        let detail = match error {
+            // Never the value: it may be a secret.
+            KafkaError::ClientConfig(_, why, name, _) => format!("{why} (setting {name})"),
+            _ => error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string()),
+        };
+        KafkaFault { what: what.into(), kind, detail }
+    }
+
+    /// `what` failed with librdkafka's code.
+    pub fn of_code(what: impl Into<Cow<'static, str>>, code: Code) -> Self {
+        KafkaFault { what: what.into(), kind: FaultKind::of(code), detail: code.to_string() }
+    }
+
+    /// `what` failed for a reason that librdkafka has no code for.
+    pub fn other(what: impl Into<Cow<'static, str>>, kind: FaultKind, detail: impl Into<String>) -> Self {
+        KafkaFault { what: what.into(), kind, detail: detail.into() }
+    }
+
+    /// `what` failed in a way that should not happen.
+    pub fn bug(what: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        KafkaFault::other(what, FaultKind::Bug, detail)
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> FaultKind {
+        self.kind
+    }
+
+    /// What the worker makes of it.
+    pub fn class(&self) -> ErrorClass {
+        self.kind.class()
+    }
+}
+
+impl fmt::Display for KafkaFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KafkaFault { what, kind, detail } = self;
+        write!(f, "{}: failed to {what}: {detail}", kind.class_name())?;
+        match kind.advice() {
+            "" => Ok(()),
+            advice => write!(f, ". {advice}"),
+        }
+    }
+}
+
+impl std::error::Error for KafkaFault {}
+
+impl FaultKind {
+    /// The kind that a code of librdkafka stands for.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "librdkafka adds codes; what is not listed has no advice"
+    )]
+    pub fn of(code: Code) -> Self {
+        match code {
+            Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
+                FaultKind::RecordTooLarge
+            }
+            Code::TopicAuthorizationFailed => FaultKind::TopicAuthorization,
+            Code::GroupAuthorizationFailed => FaultKind::GroupAuthorization,
+            Code::ClusterAuthorizationFailed | Code::TransactionalIdAuthorizationFailed => {
+                FaultKind::ClusterAuthorization
+            }
+            Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::IllegalSASLState => FaultKind::Authentication,
+            Code::SSL => FaultKind::Tls,
+            Code::UnknownTopic | Code::UnknownTopicOrPartition => FaultKind::UnknownTopic,
+            Code::UnknownPartition => FaultKind::UnknownPartition,
+            Code::InvalidTopic => FaultKind::InvalidTopic,
+            Code::InvalidRecord
+            | Code::InvalidMessage
+            | Code::InvalidTimestamp
+            | Code::UnsupportedForMessageFormat
+            | Code::PolicyViolation
+            | Code::BadMessage => FaultKind::InvalidRecord,
+            Code::Fatal
+            | Code::GaplessGuarantee
+            | Code::Inconsistent
+            | Code::Fenced
+            | Code::ProducerFenced
+            | Code::InvalidProducerEpoch
+            | Code::UnknownProducerId
+            | Code::OutOfOrderSequenceNumber => FaultKind::ProducerLost,
+            Code::IllegalGeneration
+            | Code::UnknownMemberId
+            | Code::RebalanceInProgress
+            | Code::AssignmentLost
+            | Code::StaleMemberEpoch
+            | Code::FencedMemberEpoch
+            | Code::FencedInstanceId => FaultKind::GroupMovedOn,
+            Code::NonEmptyGroup | Code::GroupSubscribedToTopic => FaultKind::GroupNotEmpty,
+            Code::GroupIdNotFound | Code::UnknownGroup => FaultKind::UnknownGroup,
+            Code::InvalidArgument | Code::InvalidConfig | Code::NotConfigured => FaultKind::Config,
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::MessageTimedOut
+            | Code::TimedOutQueue
+            | Code::BrokerNotAvailable
+            | Code::NetworkException => FaultKind::Unreachable,
+            Code::WaitingForCoordinator
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::ReplicaNotAvailable
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::KafkaStorageError
+            | Code::PreviousInProgress
+            | Code::InProgress
+            | Code::UnstableOffsetCommit
+            | Code::QueueFull
+            | Code::Retry
+            | Code::WaitCache
+            | Code::ThrottlingQuotaExceeded => FaultKind::Passing,
+            _ => FaultKind::Other,
+        }
+    }
+
+    /// What the worker makes of it.
+    pub fn class(self) -> ErrorClass {
+        match self {
+            FaultKind::Unreachable | FaultKind::Passing | FaultKind::GroupMovedOn => ErrorClass::Retriable,
+            FaultKind::RecordTooLarge
+            | FaultKind::TopicAuthorization
+            | FaultKind::GroupAuthorization
+            | FaultKind::ClusterAuthorization
+            | FaultKind::Authentication
+            | FaultKind::Tls
+            | FaultKind::UnknownTopic
+            | FaultKind::UnknownPartition
+            | FaultKind::InvalidTopic
+            | FaultKind::InvalidRecord
+            | FaultKind::ProducerLost
+            | FaultKind::GroupNotEmpty
+            | FaultKind::UnknownGroup
+            | FaultKind::Config
+            | FaultKind::Other => ErrorClass::Fatal,
+            FaultKind::Bug => ErrorClass::Bug,
+        }
+    }
+
+    /// The Java client's exception of this kind.
+    fn class_name(self) -> &'static str {
+        match self {
+            FaultKind::RecordTooLarge => "org.apache.kafka.common.errors.RecordTooLargeException",
+            FaultKind::TopicAuthorization => "org.apache.kafka.common.errors.TopicAuthorizationException",
+            FaultKind::GroupAuthorization => "org.apache.kafka.common.errors.GroupAuthorizationException",
+            FaultKind::ClusterAuthorization => "org.apache.kafka.common.errors.ClusterAuthorizationException",
+            FaultKind::Authentication => "org.apache.kafka.common.errors.SaslAuthenticationException",
+            FaultKind::Tls => "org.apache.kafka.common.errors.SslAuthenticationException",
+            FaultKind::UnknownTopic | FaultKind::UnknownPartition => {
+                "org.apache.kafka.common.errors.UnknownTopicOrPartitionException"
+            }
+            FaultKind::InvalidTopic => "org.apache.kafka.common.errors.InvalidTopicException",
+            FaultKind::InvalidRecord => "org.apache.kafka.common.InvalidRecordException",
+            FaultKind::ProducerLost => "org.apache.kafka.common.errors.InvalidProducerEpochException",
+            FaultKind::GroupMovedOn => "org.apache.kafka.clients.consumer.CommitFailedException",
+            FaultKind::GroupNotEmpty => "org.apache.kafka.common.errors.GroupNotEmptyException",
+            FaultKind::UnknownGroup => "org.apache.kafka.common.errors.GroupIdNotFoundException",
+            FaultKind::Config => "org.apache.kafka.common.config.ConfigException",
+            FaultKind::Unreachable => "org.apache.kafka.common.errors.TimeoutException",
+            FaultKind::Passing => "org.apache.kafka.common.errors.RetriableException",
+            FaultKind::Other | FaultKind::Bug => "org.apache.kafka.common.KafkaException",
+        }
+    }
+
+    /// What to do about it; a whole sentence, or nothing.
+    fn advice(self) -> &'static str {
+        match self {
+            FaultKind::RecordTooLarge => {
+                "Raise producer.override.max.request.size on the connector (or producer.max.request.size on the \
+                 worker) and max.message.bytes on the topic, or let the source give smaller records"
+            }
+            FaultKind::TopicAuthorization => {
+                "Allow the principal of this connector to use the topic (ACLs: WRITE for a source, READ for a sink)"
+            }
+            FaultKind::GroupAuthorization => {
+                "Allow the principal of this connector to READ the group connect-NAME, or set \
+                 consumer.override.group.id"
+            }
+            FaultKind::ClusterAuthorization => {
+                "Allow the principal IDEMPOTENT_WRITE, or set producer.override.enable.idempotence=false"
+            }
+            FaultKind::Authentication => {
+                "Check sasl.mechanism and sasl.jaas.config under producer., consumer. and admin.: tasks do not \
+                 inherit the top-level settings"
+            }
+            FaultKind::Tls => {
+                "Check security.protocol, the port of bootstrap.servers and the trust store under producer., \
+                 consumer. and admin."
+            }
+            FaultKind::UnknownTopic => {
+                "Create the topic, or allow the broker to (auto.create.topics.enable), or set topic.creation.default.*"
+            }
+            FaultKind::UnknownPartition => "The record names a partition that the topic does not have",
+            FaultKind::InvalidTopic => "Topic names have up to 249 of the characters a-z A-Z 0-9 . _ -",
+            FaultKind::InvalidRecord => {
+                "The broker refuses the record itself: check its timestamp, and its key where the topic is compacted"
+            }
+            FaultKind::ProducerLost => {
+                "Restart the task: it gets a new producer and goes on after the stored offsets"
+            }
+            FaultKind::GroupNotEmpty => {
+                "Stop the connector first, and any other member of its consumer group"
+            }
+            FaultKind::Config => "Check the client settings of the worker and the overrides of the connector",
+            FaultKind::Unreachable => {
+                "Check bootstrap.servers, and that the broker is up and speaks this protocol"
+            }
+            FaultKind::GroupMovedOn
+            | FaultKind::UnknownGroup
+            | FaultKind::Passing
+            | FaultKind::Other
+            | FaultKind::Bug => "",
+        }
+    }
+}

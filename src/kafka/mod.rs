@@ -1,0 +1,13 @@
+//! All that touches a Kafka broker, on librdkafka.
+//!
+//! Errors come out as [`fault::KafkaFault`]: typed, and with words that say what to do.
+
+pub mod admin;
+mod block_on;
+mod client_log;
+pub mod consumer;
+mod deliveries;
+pub mod embedded;
+pub mod fault;
+pub mod producer;
+mod settings;

@@ -1,0 +1,294 @@
+//! Producers: one for all source tasks with equal client settings.
+//!
+//! A producer has one thread that serves its delivery reports. Tasks send through a [`Lane`] of their own and read
+//! from it what was acknowledged.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+pub use super::deliveries::Wake;
+use super::deliveries::{Deliveries, LaneState, PLACES, Placed, Undelivered, to_opaque};
+use super::fault::{FaultKind, KafkaFault};
+use super::settings::client_config;
+use crate::api::record::RecordMetadata;
+use crate::config::client::ClientSettings;
+use crate::stdx::thread::{self, JoinOnDrop};
+
+/// How long the poller waits for reports before it looks whether it should end.
+const POLL: Duration = Duration::from_millis(100);
+
+/// The most records of one lane that can be in flight.
+pub const IN_FLIGHT_MAX: usize = PLACES;
+
+/// The producers of a worker, by their settings. Each lives while a lane uses it.
+#[derive(Debug, Default)]
+pub struct Producers(Mutex<HashMap<ClientSettings, Weak<Producer>>>);
+
+impl Producers {
+    /// No producer yet.
+    pub fn new() -> Self {
+        Producers::default()
+    }
+
+    /// The producer with these settings: that of other tasks, or a new one. Does not wait for the broker.
+    pub fn get(&self, settings: &ClientSettings) -> Result<Arc<Producer>, KafkaFault> {
+        let mut producers = self.lock();
+        if let Some(producer) = producers.get(settings).and_then(Weak::upgrade)
+            && producer.fatal().is_none()
+        {
+            return Ok(producer);
+        }
+        producers.retain(|_, producer| producer.strong_count() > 0);
+        let producer = Arc::new(Producer::new(settings)?);
+        producers.insert(settings.clone(), Arc::downgrade(&producer));
+        Ok(producer)
+    }
+
+    /// Producers in use.
+    pub fn len(&self) -> usize {
+        self.lock().values().filter(|producer| producer.strong_count() > 0).count()
+    }
+
+    /// Whether no producer is in use.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClientSettings, Weak<Producer>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A producer and the thread that serves its delivery reports. Dropping it gives up what is still in its queue.
+pub struct Producer {
+    stop: Arc<AtomicBool>,
+    // Dropped before the client: it holds the client, too.
+    poller: Option<JoinOnDrop>,
+    client: Arc<BaseProducer<Deliveries>>,
+}
+
+impl Producer {
+    fn new(settings: &ClientSettings) -> Result<Self, KafkaFault> {
+        let what = "make a producer";
+        let client = client_config(settings).create_with_context(Deliveries::default());
+        let client: BaseProducer<Deliveries> = client.map_err(|error| KafkaFault::new(what, &error))?;
+        let client = Arc::new(client);
+        let stop = Arc::new(AtomicBool::new(false));
+        let poller = thread::spawn("kafka-producer-network-thread", thread::STACK_BYTES, {
+            let (client, stop) = (Arc::clone(&client), Arc::clone(&stop));
+            move || {
+                while !stop.load(Ordering::Acquire) {
+                    client.poll(POLL);
+                }
+            }
+        })
+        .map_err(|error| KafkaFault::other(what, FaultKind::Other, error.to_string()))?;
+        Ok(Producer { stop, poller: Some(poller), client })
+    }
+
+    /// Opens a lane for a task. `wake` is called on the poller thread when what [`Lane::wake_after`] asked for has
+    /// come. `with_metadata`: the task wants to know where each record went.
+    pub fn lane(self: &Arc<Self>, wake: Wake, with_metadata: bool) -> Result<Lane, KafkaFault> {
+        let state = Arc::new(LaneState::new(wake, with_metadata));
+        let id = self.client.context().open(Arc::clone(&state)).ok_or_else(|| {
+            KafkaFault::other("share a producer", FaultKind::Other, "65,536 tasks use it already")
+        })?;
+        Ok(Lane {
+            producer: Arc::clone(self),
+            state,
+            id,
+            seen: Vec::new(),
+            seen_delivered: 0,
+            fresh: Vec::new(),
+            notes: HashMap::new(),
+        })
+    }
+
+    /// Why the producer cannot be used any more, if so.
+    fn fatal(&self) -> Option<String> {
+        self.client.client().fatal_error().map(|(_, reason)| reason)
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        drop(self.poller.take());
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("in_flight", &self.client.in_flight_count()).finish()
+    }
+}
+
+/// A record as it is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition; `None` leaves it to the producer.
+    pub partition: Option<i32>,
+    /// The key; `None` is null.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is null.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since 1970-01-01; `None` leaves it to the producer.
+    pub timestamp: Option<i64>,
+    /// The headers, in order.
+    pub headers: &'a [(std::sync::Arc<str>, Option<bytes::Bytes>)],
+}
+
+/// A record was not taken.
+#[derive(Debug)]
+pub enum SendError {
+    /// The queue of the producer is full: try again when some records were delivered.
+    Full,
+    /// It cannot be sent.
+    Failed(KafkaFault),
+}
+
+/// What became of a record.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Kafka has it. The metadata is there if the lane was opened for it.
+    Acknowledged(Option<RecordMetadata>),
+    /// It was given up.
+    Failed {
+        /// The topic it was for.
+        topic: String,
+        /// Why.
+        fault: KafkaFault,
+    },
+}
+
+/// A task's way into a producer. Records have numbers, given by the task in the order it sends them.
+///
+/// At most [`IN_FLIGHT_MAX`] consecutive numbers may be in flight.
+#[derive(Debug)]
+pub struct Lane {
+    producer: Arc<Producer>,
+    state: Arc<LaneState>,
+    id: u16,
+    /// The bits as they were at the last look.
+    seen: Vec<u64>,
+    seen_delivered: u64,
+    /// Words with news; empty between calls.
+    fresh: Vec<(u64, u64)>,
+    /// What is known of places beyond that they were reported. A note may come before its bit is seen.
+    notes: HashMap<usize, Delivery>,
+}
+
+impl fmt::Debug for LaneState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneState").field("sent", &self.sent()).field("delivered", &self.delivered()).finish()
+    }
+}
+
+impl Lane {
+    /// Sends a record under a number. Never blocks; copies key, value and headers.
+    pub fn send(&mut self, number: u64, record: &Outgoing<'_>) -> Result<(), SendError> {
+        let mut outgoing = BaseRecord::with_opaque_to(record.topic, to_opaque(self.id, place_of(number)));
+        outgoing.partition = record.partition;
+        outgoing.key = record.key;
+        outgoing.payload = record.value;
+        outgoing.timestamp = record.timestamp;
+        outgoing.headers = (!record.headers.is_empty()).then(|| owned_headers(record.headers));
+        self.state.count_sent(self.state.sent() + 1);
+        let Err((error, _)) = self.producer.client.send(outgoing) else { return Ok(()) };
+        self.state.count_sent(self.state.sent() - 1);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
+            return Err(SendError::Full);
+        }
+        Err(SendError::Failed(self.fault(record.topic, record.partition, &error)))
+    }
+
+    /// Calls `on` for each record that was delivered or given up since the last call, about in the order of numbers.
+    /// `base` is the oldest number in flight, `end` the one after the youngest.
+    pub fn drain(&mut self, base: u64, end: u64, mut on: impl FnMut(u64, Delivery)) {
+        if self.state.delivered() == self.seen_delivered {
+            return;
+        }
+        self.collect_fresh(base, end);
+        // After the bits: whatever a bit speaks of is there by now.
+        for Placed { place, partition, offset } in self.state.take_placed() {
+            let metadata = RecordMetadata { partition, offset };
+            self.notes.insert(place, Delivery::Acknowledged(Some(metadata)));
+        }
+        for Undelivered { place, topic, partition, error } in self.state.take_undelivered() {
+            let fault = self.fault(&topic, Some(partition), &error);
+            self.notes.insert(place, Delivery::Failed { topic, fault });
+        }
+        for (start, mut bits) in self.fresh.drain(..) {
+            self.seen_delivered += u64::from(bits.count_ones());
+            while bits != 0 {
+                let number = start + u64::from(bits.trailing_zeros());
+                bits &= bits - 1;
+                // A word can hold the first and, one round later, the last places of those in flight.
+                let number = if number < base { number + PLACES as u64 } else { number };
+                let note = if self.notes.is_empty() { None } else { self.notes.remove(&place_of(number)) };
+                on(number, note.unwrap_or(Delivery::Acknowledged(None)));
+            }
+        }
+    }
+
+    /// Fills `fresh` with the words whose bits differ from what was seen: the number of the first bit, and the bits.
+    fn collect_fresh(&mut self, base: u64, end: u64) {
+        let flipped = self.state.flipped();
+        self.seen.resize(flipped.len(), 0);
+        let start = base - base % 64;
+        let words = (end - start).div_ceil(64).min(flipped.len() as u64);
+        for number in (start..).step_by(64).take(usize::try_from(words).unwrap_or(flipped.len())) {
+            let word = place_of(number) / 64;
+            let now = flipped[word].load(Ordering::Acquire);
+            let bits = now ^ std::mem::replace(&mut self.seen[word], now);
+            if bits != 0 {
+                self.fresh.push((number, bits));
+            }
+        }
+    }
+
+    /// Wakes the task once `count` more records were delivered or given up than [`Lane::drain`] has told of.
+    /// Drain once more after this call before resting: what came in between does not wake again.
+    pub fn wake_after(&self, count: u64) {
+        self.state.wake_at(self.seen_delivered + count);
+    }
+
+    /// Turns a failure of a record into one that says what to do.
+    fn fault(&self, topic: &str, partition: Option<i32>, error: &KafkaError) -> KafkaFault {
+        let what = match partition.filter(|partition| *partition >= 0) {
+            Some(partition) => format!("send a record to topic '{topic}' partition {partition}"),
+            None => format!("send a record to topic '{topic}'"),
+        };
+        match self.producer.fatal() {
+            Some(reason) => KafkaFault::other(what, FaultKind::ProducerLost, reason),
+            None => KafkaFault::new(what, error),
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.producer.client.context().close(self.id);
+    }
+}
+
+/// The place in a lane of a number.
+fn place_of(number: u64) -> usize {
+    usize::try_from(number % PLACES as u64).unwrap_or_default()
+}
+
+fn owned_headers(headers: &[(Arc<str>, Option<bytes::Bytes>)]) -> OwnedHeaders {
+    let with_room = OwnedHeaders::new_with_capacity(headers.len());
+    headers.iter().fold(with_room, |owned, (key, value)| {
+        owned.insert(rdkafka::message::Header { key, value: value.as_deref() })
+    })
+}

@@ -1,0 +1,114 @@
+//! What every task has, whatever it does: its name in the log, its flags, and who is told what happens to it.
+
+use std::sync::Arc;
+
+use super::control::Control;
+use super::runner::Waker;
+use super::{TaskEvent, TaskEventKind, TaskEvents};
+use crate::api::error::ConnectError;
+use crate::api::ids::{Epoch, TaskId};
+
+/// The part of a task that is the same for sources and sinks.
+pub(super) struct Frame {
+    /// How its lines in the log begin: `WorkerSourceTask{id=orders-0}`.
+    pub(super) name: String,
+    /// The logger of its lines.
+    pub(super) target: &'static str,
+    /// The log context of its turns: `[orders|task-0] `.
+    pub(super) context: Arc<str>,
+    pub(super) control: Arc<Control>,
+    pub(super) waker: Waker,
+    paused: bool,
+    id: TaskId,
+    epoch: Epoch,
+    events: TaskEvents,
+}
+
+/// The two kinds of task, as their lines in the log name them.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Source,
+    Sink,
+}
+
+impl Frame {
+    pub(super) fn new(
+        kind: Kind,
+        (id, epoch): (TaskId, Epoch),
+        control: Arc<Control>,
+        waker: Waker,
+        events: TaskEvents,
+    ) -> Self {
+        let (class, target) = match kind {
+            Kind::Source => ("WorkerSourceTask", "org.apache.kafka.connect.runtime.WorkerSourceTask"),
+            Kind::Sink => ("WorkerSinkTask", "org.apache.kafka.connect.runtime.WorkerSinkTask"),
+        };
+        let name = format!("{class}{{id={id}}}");
+        let context = format!("[{}|task-{}] ", id.connector, id.index).into();
+        Frame { name, target, context, control, waker, paused: false, id, epoch, events }
+    }
+
+    pub(super) fn id(&self) -> &TaskId {
+        &self.id
+    }
+
+    /// Tells the owner.
+    pub(super) fn report(&self, kind: TaskEventKind) {
+        (self.events)(TaskEvent { id: self.id.clone(), epoch: self.epoch, kind });
+    }
+
+    /// Whether the task is paused, after what its owner wants was looked at. A change is reported once.
+    pub(super) fn look_at_pause(&mut self) -> PauseChange {
+        let wants = self.control.wants_pause();
+        let change = match (self.paused, wants) {
+            (false, true) => PauseChange::Pauses,
+            (true, false) => PauseChange::Resumes,
+            (true, true) => PauseChange::StaysPaused,
+            (false, false) => PauseChange::None,
+        };
+        self.paused = wants;
+        change
+    }
+
+    /// Whether the task was paused at the last look.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Says that plug-in code panicked: the task has failed.
+    pub(super) fn report_panic(&self, message: &str) {
+        let error = ConnectError::connect(format!("The code of the plug-in panicked: {message}"));
+        self.log_failure(&error);
+        self.report(TaskEventKind::Failed { trace: error.trace() });
+    }
+
+    /// Says that the task fails, and why, with the whole chain of causes.
+    pub(super) fn log_failure(&self, error: &ConnectError) {
+        log::error!(
+            target: self.target,
+            "{} Task threw an uncaught and unrecoverable exception. Task is being killed and will not recover until \
+             manually restarted\n{}",
+            self.name,
+            error.trace().trim_end(),
+        );
+    }
+
+    /// The waker as what other layers call.
+    pub(super) fn wake(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let waker = self.waker.clone();
+        Arc::new(move || waker.wake())
+    }
+}
+
+/// What a look at the target state showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PauseChange {
+    /// It runs, as before.
+    None,
+    /// It was running and shall pause.
+    Pauses,
+    /// It is paused, as before.
+    StaysPaused,
+    /// It was paused and shall run.
+    Resumes,
+}

@@ -1,0 +1,352 @@
+//! A source task's life: start, poll, send, commit, stop.
+//!
+//! ```text
+//! Unstarted ──► Running ──► Ending (waits for acknowledgements, then for the last commit) ──► Ended
+//!     └────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//! A failure ends the task in the same way as a stop: what was acknowledged is committed first.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::control::Ending;
+use super::conversion::Conversion;
+use super::frame::{Frame, PauseChange};
+use super::offsets::{OffsetStore, TaskOffsets};
+use super::runner::{Next, Turn};
+use super::source_commit::OffsetCommits;
+use super::source_flow::{Sent, SourceFlow};
+use super::{TaskEventKind, TaskSpec};
+use crate::api::error::{ConnectError, ErrorKind, Result};
+use crate::api::source::{PollOutcome, SourcePlugin, SourceTask};
+use crate::kafka::producer::Producers;
+use crate::stdx::backoff::Backoff;
+use crate::stdx::log_context::LogContext;
+use crate::stdx::time::Clock;
+
+const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
+
+/// The longest rest of a task whose records find no room: acknowledgements wake it before.
+const BLOCKED: Duration = Duration::from_millis(100);
+/// The pause after a poll that gave an empty batch: a plug-in that never blocks must not spin.
+const EMPTY: Duration = Duration::from_millis(5);
+/// The pauses after retriable errors of a poll. Apache polls again at once and spins.
+const RETRY_FIRST: Duration = Duration::from_millis(10);
+const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// The turns of a source task.
+pub(super) struct SourceTurns {
+    frame: Frame,
+    phase: Phase,
+}
+
+enum Phase {
+    Unstarted(Box<Unstarted>),
+    Running(Box<Running>),
+    Ending(Box<Running>, LastSteps),
+    Ended,
+}
+
+struct Unstarted {
+    spec: TaskSpec,
+    plugin: Arc<dyn SourcePlugin>,
+    offsets: Arc<dyn OffsetStore>,
+    producers: Arc<Producers>,
+}
+
+struct Running {
+    task: Box<dyn SourceTask>,
+    flow: SourceFlow,
+    commits: OffsetCommits,
+    flush_timeout: Duration,
+    /// No poll before.
+    poll_at: Option<Instant>,
+    retry: Backoff,
+}
+
+/// What is left to do for a task that ends.
+struct LastSteps {
+    failure: Option<ConnectError>,
+    step: LastStep,
+}
+
+enum LastStep {
+    /// Waits for the acknowledgements of what was sent, until the given moment.
+    Acknowledgements(Instant),
+    /// Waits for the last commit, which has a deadline of its own.
+    Commit,
+}
+
+impl SourceTurns {
+    pub(super) fn new(
+        frame: Frame,
+        spec: TaskSpec,
+        plugin: Arc<dyn SourcePlugin>,
+        offsets: Arc<dyn OffsetStore>,
+        producers: Arc<Producers>,
+    ) -> Self {
+        let unstarted = Unstarted { spec, plugin, offsets, producers };
+        SourceTurns { frame, phase: Phase::Unstarted(Box::new(unstarted)) }
+    }
+
+    fn begin(&mut self, unstarted: Box<Unstarted>, now: Instant) -> Next {
+        if self.frame.control.ending() != Ending::None {
+            self.frame.report(TaskEventKind::Stopped);
+            return Next::Done;
+        }
+        match self.frame.look_at_pause() {
+            PauseChange::Pauses => self.frame.report(TaskEventKind::Paused),
+            PauseChange::StaysPaused | PauseChange::Resumes | PauseChange::None => {}
+        }
+        if self.frame.is_paused() {
+            self.phase = Phase::Unstarted(unstarted);
+            return Next::WhenWoken;
+        }
+        match unstarted.start(&self.frame, now) {
+            Ok(running) => {
+                log::info!(
+                    target: TARGET,
+                    "{} Source task finished initialization and start",
+                    self.frame.name
+                );
+                self.frame.report(TaskEventKind::Started);
+                self.phase = Phase::Running(Box::new(running));
+                Next::Again
+            }
+            Err(error) => {
+                self.frame.log_failure(&error);
+                self.frame.report(TaskEventKind::Failed { trace: error.trace() });
+                Next::Done
+            }
+        }
+    }
+
+    fn run(&mut self, mut running: Box<Running>, now: Instant) -> Next {
+        match self.frame.control.ending() {
+            Ending::None => {}
+            Ending::Stop => return self.begin_end(running, None, now),
+            Ending::Cancel => return self.finish(*running, None),
+        }
+        match running.turn(&mut self.frame, now) {
+            Ok(next) => {
+                self.phase = Phase::Running(running);
+                next
+            }
+            Err(error) => {
+                self.frame.log_failure(&error);
+                self.begin_end(running, Some(error), now)
+            }
+        }
+    }
+
+    fn begin_end(&mut self, running: Box<Running>, failure: Option<ConnectError>, now: Instant) -> Next {
+        let step = LastStep::Acknowledgements(now + running.flush_timeout);
+        self.phase = Phase::Ending(running, LastSteps { failure, step });
+        Next::Again
+    }
+
+    fn end(&mut self, mut running: Box<Running>, mut last: LastSteps, now: Instant) -> Next {
+        if self.frame.control.ending() == Ending::Cancel {
+            return self.finish(*running, last.failure);
+        }
+        let until = match last.step {
+            LastStep::Acknowledgements(until) => match running.wait_for_acknowledgements(now, until) {
+                Ok(true) => {
+                    running.begin_last_commit(&self.frame, now);
+                    last.step = LastStep::Commit;
+                    now
+                }
+                Ok(false) => until,
+                Err(error) => {
+                    // The first failure is the one to show.
+                    last.failure = last.failure.or(Some(error));
+                    now
+                }
+            },
+            LastStep::Commit => {
+                running.commits.settle(now, running.task.as_mut());
+                if !running.commits.is_writing() {
+                    return self.finish(*running, last.failure);
+                }
+                running.commits.next_due()
+            }
+        };
+        self.phase = Phase::Ending(running, last);
+        if until <= now { Next::Again } else { Next::At(until) }
+    }
+
+    /// Stops the plug-in, lets go of everything, and tells the owner.
+    fn finish(&mut self, mut running: Running, failure: Option<ConnectError>) -> Next {
+        stop_plugin(&self.frame, running.task.as_mut());
+        drop(running);
+        self.frame.report(match failure {
+            None => TaskEventKind::Stopped,
+            Some(error) => TaskEventKind::Failed { trace: error.trace() },
+        });
+        Next::Done
+    }
+}
+
+impl Turn for SourceTurns {
+    fn turn(&mut self, now: Instant) -> Next {
+        let _context = LogContext::enter(&self.frame.context);
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Unstarted(unstarted) => self.begin(unstarted, now),
+            Phase::Running(running) => self.run(running, now),
+            Phase::Ending(running, last) => self.end(running, last, now),
+            Phase::Ended => Next::Done,
+        }
+    }
+
+    fn panicked(&mut self, message: &str) {
+        let _context = LogContext::enter(&self.frame.context);
+        self.frame.report_panic(message);
+    }
+}
+
+impl Unstarted {
+    fn start(self: Box<Self>, frame: &Frame, now: Instant) -> Result<Running> {
+        let Unstarted { spec, plugin, offsets, producers } = *self;
+        let conversion = Conversion::new(&spec.converters)?;
+        let without_producer =
+            |fault| ConnectError::connect("Failed to create the producer of the task").caused_by(fault);
+        let producer = producers.get(&spec.client).map_err(without_producer)?;
+        let mut task = plugin.task();
+        let context = Arc::new(TaskOffsets {
+            connector: spec.id.connector.clone(),
+            store: Arc::clone(&offsets),
+            control: Arc::clone(&frame.control),
+        });
+        let started = task
+            .start(context, &spec.settings)
+            .and_then(|()| producer.lane(frame.wake(), task.wants_commit_record()).map_err(without_producer));
+        let lane = match started {
+            Ok(lane) => lane,
+            Err(error) => {
+                stop_plugin(frame, task.as_mut());
+                return Err(error);
+            }
+        };
+        let keeps_records = task.wants_commit_record();
+        Ok(Running {
+            task,
+            flow: SourceFlow::new(frame.name.clone(), lane, conversion, spec.tolerance, keeps_records),
+            commits: OffsetCommits::new(frame, &spec, offsets, now),
+            flush_timeout: spec.offset_flush_timeout,
+            poll_at: None,
+            retry: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
+        })
+    }
+}
+
+impl Running {
+    fn turn(&mut self, frame: &mut Frame, now: Instant) -> Result<Next> {
+        self.flow.acknowledge(self.task.as_mut())?;
+        self.tell_topics(frame);
+        self.commits.tick(now, self.flow.submitted(), self.task.as_mut());
+        match frame.look_at_pause() {
+            PauseChange::None => {}
+            PauseChange::Pauses => {
+                frame.report(TaskEventKind::Paused);
+                return Ok(Next::At(self.commits.next_due()));
+            }
+            PauseChange::StaysPaused => return Ok(Next::At(self.commits.next_due())),
+            PauseChange::Resumes => frame.report(TaskEventKind::Resumed),
+        }
+        if self.flow.has_backlog() {
+            return self.send(now);
+        }
+        if let Some(poll_at) = self.poll_at.filter(|poll_at| now < *poll_at) {
+            return Ok(Next::At(poll_at.min(self.commits.next_due())));
+        }
+        self.poll(frame, now)
+    }
+
+    fn poll(&mut self, frame: &Frame, now: Instant) -> Result<Next> {
+        self.poll_at = None;
+        match self.task.poll() {
+            Ok(PollOutcome::Records(batch)) => {
+                self.retry.reset();
+                if batch.is_empty() {
+                    return Ok(self.rest(EMPTY));
+                }
+                self.flow.take_batch(batch);
+                self.send(now)
+            }
+            Ok(PollOutcome::Idle(rest)) => {
+                self.retry.reset();
+                Ok(self.rest(rest))
+            }
+            Err(error) if error.kind() == ErrorKind::Retriable => {
+                log::warn!(
+                    target: TARGET,
+                    "{} failed to poll records from SourceTask. Will retry operation.\n{}",
+                    frame.name,
+                    error.trace().trim_end(),
+                );
+                let rest = self.retry.next_delay(0.0);
+                Ok(self.rest(rest))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Polls again after a while, counted from here: the poll itself may have taken long.
+    fn rest(&mut self, rest: Duration) -> Next {
+        let poll_at = Clock.deadline(rest).instant();
+        self.poll_at = Some(poll_at);
+        Next::At(poll_at.min(self.commits.next_due()))
+    }
+
+    fn send(&mut self, now: Instant) -> Result<Next> {
+        match self.flow.send(self.task.as_mut())? {
+            Sent::All => Ok(Next::Again),
+            Sent::Blocked => {
+                // Woken when a good part has room again: not for each record.
+                let part = self.flow.outstanding() / 4;
+                let rests = self.flow.wake_after(part, self.task.as_mut())?;
+                Ok(if rests { Next::At((now + BLOCKED).min(self.commits.next_due())) } else { Next::Again })
+            }
+        }
+    }
+
+    fn tell_topics(&mut self, frame: &Frame) {
+        for topic in self.flow.take_topics() {
+            frame.report(TaskEventKind::Topic(topic));
+        }
+    }
+
+    /// Whether the wait for acknowledgements is over: there are none to wait for, or its time is.
+    fn wait_for_acknowledgements(&mut self, now: Instant, until: Instant) -> Result<bool> {
+        loop {
+            self.flow.acknowledge(self.task.as_mut())?;
+            let outstanding = self.flow.outstanding();
+            if outstanding == 0 || now >= until {
+                return Ok(true);
+            }
+            if self.flow.wake_after(outstanding, self.task.as_mut())? {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn begin_last_commit(&mut self, frame: &Frame, now: Instant) {
+        self.tell_topics(frame);
+        let outstanding = self.flow.outstanding();
+        if outstanding > 0 {
+            log::error!(
+                target: TARGET,
+                "{} Timed out waiting for {outstanding} records that Kafka has not acknowledged; they will be read \
+                 and sent again when the task starts",
+                frame.name,
+            );
+        }
+        self.commits.begin_last(now, self.flow.submitted(), self.task.as_mut());
+    }
+}
+
+fn stop_plugin(frame: &Frame, task: &mut dyn SourceTask) {
+    if let Err(error) = task.stop() {
+        log::warn!(target: TARGET, "{} Could not stop task\n{}", frame.name, error.trace().trim_end());
+    }
+}

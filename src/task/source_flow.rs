@@ -1,0 +1,299 @@
+//! The records of a source task on their way: converted, sent, acknowledged.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::vec;
+
+use super::conversion::{Conversion, Converted, not_tolerated};
+use super::spec::Tolerance;
+use super::submitted::{self, Submitted};
+use crate::api::error::{ConnectError, Result};
+use crate::api::record::{RecordMetadata, SourceRecord};
+use crate::api::source::SourceTask;
+use crate::kafka::fault::{ErrorClass, FaultKind, KafkaFault};
+use crate::kafka::producer::{self, Delivery, Lane, Outgoing, SendError};
+
+const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
+
+const _: () =
+    assert!(submitted::IN_FLIGHT_MAX <= producer::IN_FLIGHT_MAX, "a lane has a place for each record");
+
+/// Whether a batch was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// All of it.
+    All,
+    /// The rest waits until records were acknowledged.
+    Blocked,
+}
+
+/// Records between a task's `poll` and Kafka's acknowledgement.
+pub(super) struct SourceFlow {
+    name: String,
+    lane: Lane,
+    conversion: Conversion,
+    tolerance: Tolerance,
+    submitted: Submitted,
+    /// What is left of the latest batch.
+    batch: vec::IntoIter<SourceRecord>,
+    /// The record that found no room, converted.
+    held: Option<(SourceRecord, Converted)>,
+    /// Sent records by number, for a task that wants to see them again.
+    kept: Option<HashMap<u64, SourceRecord>>,
+    /// Records that were given up and hold back their partitions for good.
+    lost: usize,
+    topics: Topics,
+}
+
+/// The topics that records went to.
+#[derive(Default)]
+struct Topics {
+    known: Vec<Arc<str>>,
+    /// Topics whose first record, of the given number, is not acknowledged yet.
+    unconfirmed: Vec<(u64, Arc<str>)>,
+    confirmed: Vec<Arc<str>>,
+}
+
+impl SourceFlow {
+    pub(super) fn new(
+        name: String,
+        lane: Lane,
+        conversion: Conversion,
+        tolerance: Tolerance,
+        keeps_records: bool,
+    ) -> Self {
+        SourceFlow {
+            name,
+            lane,
+            conversion,
+            tolerance,
+            submitted: Submitted::new(),
+            batch: Vec::new().into_iter(),
+            held: None,
+            kept: keeps_records.then(HashMap::new),
+            lost: 0,
+            topics: Topics::default(),
+        }
+    }
+
+    /// Records in flight, for the commit of their offsets.
+    pub(super) fn submitted(&mut self) -> &mut Submitted {
+        &mut self.submitted
+    }
+
+    /// Records whose fate is open.
+    pub(super) fn outstanding(&self) -> usize {
+        self.submitted.unacknowledged() - self.lost
+    }
+
+    /// Whether a part of the latest batch waits to be sent.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.held.is_some() || !self.batch.as_slice().is_empty()
+    }
+
+    /// Takes the next batch. The one before must be sent.
+    pub(super) fn take_batch(&mut self, batch: Vec<SourceRecord>) {
+        debug_assert!(!self.has_backlog(), "a batch is sent before the next one is polled");
+        self.batch = batch.into_iter();
+    }
+
+    /// Topics whose first record Kafka has by now; each is told once.
+    pub(super) fn take_topics(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.topics.confirmed)
+    }
+
+    /// Asks for a wake when `records` of those in flight have their answer. `false`: some have it already.
+    pub(super) fn wake_after(&mut self, records: usize, task: &mut dyn SourceTask) -> Result<bool> {
+        self.lane.wake_after(records.max(1) as u64);
+        let before = self.outstanding();
+        self.acknowledge(task)?;
+        Ok(self.outstanding() == before)
+    }
+
+    /// Sends what is left of the batch, as far as there is room.
+    pub(super) fn send(&mut self, task: &mut dyn SourceTask) -> Result<Sent> {
+        loop {
+            let (record, converted) = match self.held.take() {
+                Some(held) => held,
+                None => match self.batch.next() {
+                    None => return Ok(Sent::All),
+                    Some(record) => match self.convert(&record) {
+                        Ok(converted) => (record, converted),
+                        Err(error) => {
+                            self.skip(&record, None, task, error, Stage::Convert)?;
+                            continue;
+                        }
+                    },
+                },
+            };
+            if let Some(blocked) = self.send_one(record, converted, task)? {
+                self.held = Some(blocked);
+                return Ok(Sent::Blocked);
+            }
+        }
+    }
+
+    fn convert(&mut self, record: &SourceRecord) -> Result<Converted> {
+        if let Some(timestamp) = record.timestamp.filter(|timestamp| *timestamp < -1) {
+            return Err(ConnectError::data(format!("Invalid record timestamp {timestamp}")));
+        }
+        self.conversion.to_bytes(record)
+    }
+
+    /// Sends a record, or gives it back when there is no room.
+    fn send_one(
+        &mut self,
+        mut record: SourceRecord,
+        converted: Converted,
+        task: &mut dyn SourceTask,
+    ) -> Result<Option<(SourceRecord, Converted)>> {
+        if !self.submitted.has_room() {
+            return Ok(Some((record, converted)));
+        }
+        let number = self.submitted.next_number();
+        let outgoing = Outgoing {
+            topic: &record.topic,
+            partition: record.partition,
+            key: converted.key.as_deref(),
+            value: converted.value.as_deref(),
+            timestamp: record.timestamp.filter(|timestamp| *timestamp >= 0),
+            headers: &converted.headers,
+        };
+        match self.lane.send(number, &outgoing) {
+            Ok(()) => {
+                self.topics.note(number, &record.topic);
+                let offset = match &self.kept {
+                    None => record.source_offset.take(),
+                    Some(_) => record.source_offset.clone(),
+                };
+                self.submitted.submit(&record.source_partition, offset);
+                if let Some(kept) = &mut self.kept {
+                    kept.insert(number, record);
+                }
+                Ok(None)
+            }
+            Err(SendError::Full) => Ok(Some((record, converted))),
+            Err(SendError::Failed(fault)) if fault.class() == ErrorClass::Retriable => {
+                log::warn!(
+                    target: TARGET,
+                    "{} Failed to send record to topic '{}' and partition '{}'. Backing off before retrying: {fault}",
+                    self.name,
+                    record.topic,
+                    record.partition.map_or_else(|| "null".to_owned(), |partition| partition.to_string()),
+                );
+                Ok(Some((record, converted)))
+            }
+            Err(SendError::Failed(fault)) => {
+                log::error!(target: TARGET, "{} failed to send record to {}: {fault}", self.name, record.topic);
+                self.skip(&record, Some(fault.kind()), task, unsendable(fault), Stage::Send)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Leaves a record out where that is tolerated; else fails with what hindered it.
+    fn skip(
+        &mut self,
+        record: &SourceRecord,
+        kind: Option<FaultKind>,
+        task: &mut dyn SourceTask,
+        error: ConnectError,
+        stage: Stage,
+    ) -> Result<()> {
+        match (self.tolerance, stage) {
+            (Tolerance::All, _) if kind != Some(FaultKind::ProducerLost) => {
+                self.tell_task(task, record, None);
+                Ok(())
+            }
+            (_, Stage::Convert) => Err(not_tolerated(error)),
+            (_, Stage::Send) => Err(error),
+        }
+    }
+
+    /// Notes what was acknowledged. Fails when a record was given up that may not be left out.
+    pub(super) fn acknowledge(&mut self, task: &mut dyn SourceTask) -> Result<()> {
+        let end = self.submitted.next_number();
+        let base = self.submitted.base();
+        let mut given_up = Vec::new();
+        let (submitted, topics, kept) = (&mut self.submitted, &mut self.topics, &mut self.kept);
+        let name = &self.name;
+        self.lane.drain(base, end, |number, delivery| match delivery {
+            Delivery::Acknowledged(metadata) => {
+                submitted.acknowledge(number);
+                topics.confirm(number);
+                if let Some(record) = kept.as_mut().and_then(|kept| kept.remove(&number)) {
+                    tell_task(name, task, &record, metadata);
+                }
+            }
+            Delivery::Failed { topic, fault } => given_up.push((number, topic, fault)),
+        });
+        let mut failure = None;
+        for (number, topic, fault) in given_up {
+            self.topics.forget(number);
+            log::error!(target: TARGET, "{} failed to send record to {topic}: {fault}", self.name);
+            if self.tolerance == Tolerance::All && fault.kind() != FaultKind::ProducerLost {
+                self.submitted.acknowledge(number);
+                if let Some(record) = self.kept.as_mut().and_then(|kept| kept.remove(&number)) {
+                    self.tell_task(task, &record, None);
+                }
+            } else {
+                self.lost += 1;
+                failure = failure.or(Some(unsendable(fault)));
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn tell_task(&self, task: &mut dyn SourceTask, record: &SourceRecord, metadata: Option<RecordMetadata>) {
+        tell_task(&self.name, task, record, metadata);
+    }
+}
+
+/// Where a record failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Convert,
+    Send,
+}
+
+impl Topics {
+    /// A record of this number goes to the topic.
+    fn note(&mut self, number: u64, topic: &Arc<str>) {
+        let known = |known: &Arc<str>| Arc::ptr_eq(known, topic) || **known == **topic;
+        if self.known.last().is_some_and(known) || self.known.iter().any(known) {
+            return;
+        }
+        self.known.push(Arc::clone(topic));
+        self.unconfirmed.push((number, Arc::clone(topic)));
+    }
+
+    fn confirm(&mut self, number: u64) {
+        if let Some(index) = self.unconfirmed.iter().position(|(first, _)| *first == number) {
+            let (_, topic) = self.unconfirmed.swap_remove(index);
+            self.confirmed.push(topic);
+        }
+    }
+
+    /// The record of this number was given up: the next one to its topic is the first.
+    fn forget(&mut self, number: u64) {
+        if let Some(index) = self.unconfirmed.iter().position(|(first, _)| *first == number) {
+            let (_, topic) = self.unconfirmed.swap_remove(index);
+            self.known.retain(|known| *known != topic);
+        }
+    }
+}
+
+/// The error of a task whose record Kafka does not take.
+fn unsendable(fault: KafkaFault) -> ConnectError {
+    ConnectError::connect("Unrecoverable exception from producer send callback").caused_by(fault)
+}
+
+fn tell_task(name: &str, task: &mut dyn SourceTask, record: &SourceRecord, metadata: Option<RecordMetadata>) {
+    if let Err(error) = task.commit_record(record, metadata) {
+        log::error!(
+            target: TARGET,
+            "{name} Exception thrown while calling task.commitRecord()\n{}",
+            error.trace().trim_end(),
+        );
+    }
+}
