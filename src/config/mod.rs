@@ -1,7 +1,11 @@
 //! From files to typed settings. Every setting is parsed, defaulted and checked once, here; the rest of the worker
 //! sees typed values only. The tables in this folder feed the parser, the REST API and `docs/reference/`.
 
+pub mod client;
 pub mod connector_file;
+pub mod jaas;
 pub mod override_policy;
 pub mod properties;
 pub mod providers;
+pub mod stores;
+pub mod worker;

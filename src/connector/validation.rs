@@ -26,27 +26,7 @@ use crate::config::providers::{ConfigProviders, ProviderError};
 /// Settings as a user sent them: a name can stand there with no value.
 pub type Draft = IndexMap<String, Option<String>>;
 
-/// A Kafka client that a connector may configure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientKind {
-    /// Sends the records of sources, and those of dead letter queues.
-    Producer,
-    /// Reads the records of sinks.
-    Consumer,
-    /// Creates topics.
-    Admin,
-}
-
-impl ClientKind {
-    /// What the settings of a connector for this client begin with.
-    pub fn override_prefix(self) -> &'static str {
-        match self {
-            ClientKind::Producer => "producer.override.",
-            ClientKind::Consumer => "consumer.override.",
-            ClientKind::Admin => "admin.override.",
-        }
-    }
-}
+pub use crate::config::client::ClientKind;
 
 /// Says which settings for a client, prefix stripped, cannot be kept by the clients of this worker, and why.
 pub type ClientCheck = Arc<dyn Fn(ClientKind, &Settings) -> Vec<ConfigError> + Send + Sync>;

@@ -2,3 +2,12 @@
 
 pub mod file;
 mod settings;
+
+use crate::api::registry::Registry;
+
+/// All plug-ins that come with the worker.
+pub fn registry() -> Registry {
+    let mut registry = Registry::new();
+    file::register(&mut registry);
+    registry
+}

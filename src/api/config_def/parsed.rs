@@ -54,6 +54,13 @@ impl ParsedConfig {
             .iter()
             .map(|(name, (_, value))| (name.as_str(), value.as_ref().map(TypedValue::to_string)))
     }
+
+    /// Likewise, with values as Java logs them: `null` for none, lists in brackets.
+    pub fn java_values(&self) -> impl Iterator<Item = (&str, String)> {
+        self.values.iter().map(|(name, (_, value))| {
+            (name.as_str(), value.as_ref().map_or_else(|| "null".to_owned(), java_text))
+        })
+    }
 }
 
 /// Why a value cannot be read as the type that was asked for.

@@ -1,0 +1,185 @@
+//! What `scripts/bench` compares with: the least that a program with librdkafka must do for the same work, and the
+//! load for the REST API.
+//!
+//! ```text
+//! bare produce BOOTSTRAP TOPIC FILE         each line of the file as a record; prints the seconds until all are acknowledged
+//! bare consume BOOTSTRAP TOPIC COUNT FILE   that many records as lines; prints the seconds until all are written
+//! bare watch BOOTSTRAP TOPIC COUNT SECONDS  waits until the topic holds that many records
+//! bare load HOST:PORT PATH CONNECTIONS SECONDS   requests over kept connections; prints their rate and times as JSON
+//! ```
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::{ClientConfig, FromClientConfig};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["produce", bootstrap, topic, file] => produce(bootstrap, topic, file),
+        ["consume", bootstrap, topic, count, file] => consume(bootstrap, topic, count.parse()?, file),
+        ["watch", bootstrap, topic, count, seconds] => {
+            watch(bootstrap, topic, count.parse()?, seconds.parse()?)
+        }
+        ["load", address, path, connections, seconds] => {
+            load(address, path, connections.parse()?, Duration::from_secs_f64(seconds.parse()?))
+        }
+        // Without arguments there is nothing to compare: `cargo bench` alone runs this.
+        _ => {
+            println!("use scripts/bench");
+            Ok(())
+        }
+    }
+}
+
+fn now() -> Instant {
+    herdsman::stdx::time::Clock.now().instant
+}
+
+fn client<T: FromClientConfig>(bootstrap: &str, settings: &[(&str, &str)]) -> Result<T> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
+    Ok(config.create()?)
+}
+
+fn produce(bootstrap: &str, topic: &str, file: &str) -> Result<()> {
+    let start = now();
+    let settings = [("acks", "all"), ("enable.idempotence", "true"), ("linger.ms", "5")];
+    let producer: ThreadedProducer<DefaultProducerContext> = client(bootstrap, &settings)?;
+    let mut lines = BufReader::with_capacity(256 * 1024, File::open(file)?);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let payload = line.strip_suffix(b"\n").unwrap_or(&line);
+        let mut record = BaseRecord::<(), [u8]>::to(topic).partition(0).payload(payload);
+        while let Err((error, again)) = producer.send(record) {
+            if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
+                return Err(error.into());
+            }
+            std::thread::yield_now();
+            record = again;
+        }
+        line.clear();
+    }
+    producer.flush(Duration::from_secs(60))?;
+    println!("{:.4}", (now() - start).as_secs_f64());
+    Ok(())
+}
+
+fn consume(bootstrap: &str, topic: &str, count: u64, file: &str) -> Result<()> {
+    let start = now();
+    let settings = [("group.id", "bare"), ("enable.auto.commit", "false"), ("auto.offset.reset", "earliest")];
+    let consumer: BaseConsumer = client(bootstrap, &settings)?;
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(topic, 0, Offset::Beginning)?;
+    consumer.assign(&assignment)?;
+    let mut lines = BufWriter::with_capacity(256 * 1024, File::create(file)?);
+    for _ in 0..count {
+        let record = consumer.poll(Duration::from_secs(30)).ok_or("no record for 30 s")??;
+        lines.write_all(record.payload().unwrap_or_default())?;
+        lines.write_all(b"\n")?;
+    }
+    lines.flush()?;
+    println!("{:.4}", (now() - start).as_secs_f64());
+    Ok(())
+}
+
+fn watch(bootstrap: &str, topic: &str, count: i64, seconds: u64) -> Result<()> {
+    let producer: BaseProducer = client(bootstrap, &[])?;
+    let deadline = now() + Duration::from_secs(seconds);
+    let mut last = None;
+    while now() < deadline {
+        match producer.client().fetch_watermarks(topic, 0, Duration::from_secs(5)) {
+            Ok((_, high)) if high >= count => return Ok(()),
+            other => last = Some(other),
+        }
+        producer.poll(Duration::from_millis(5));
+    }
+    Err(format!("not {count} records in {seconds} s; last seen: {last:?}").into())
+}
+
+/// One kept connection: sends the request again and again, and notes how long each answer took.
+fn requests(
+    mut stream: TcpStream,
+    request: &str,
+    begin: &Barrier,
+    duration: Duration,
+) -> Result<Vec<Duration>> {
+    let mut times = Vec::with_capacity(1 << 16);
+    let mut buffer = vec![0; 16 * 1024];
+    begin.wait();
+    let end = now() + duration;
+    loop {
+        let start = now();
+        if start >= end {
+            return Ok(times);
+        }
+        stream.write_all(request.as_bytes())?;
+        let mut filled = 0;
+        while !is_complete(buffer.get(..filled).unwrap_or_default())? {
+            let read = stream.read(buffer.get_mut(filled..).ok_or("the answer is too long")?)?;
+            if read == 0 {
+                return Err("the server closed the connection".into());
+            }
+            filled += read;
+        }
+        times.push(now() - start);
+    }
+}
+
+/// Whether an answer has arrived whole. One with another status than 200 is an error.
+fn is_complete(answer: &[u8]) -> Result<bool> {
+    let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(false) };
+    let text = std::str::from_utf8(answer.get(..head).unwrap_or_default())?;
+    if !text.starts_with("HTTP/1.1 200") {
+        return Err(text.lines().next().unwrap_or_default().to_owned().into());
+    }
+    let length = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    Ok(answer.len() >= head + 4 + length.ok_or("an answer without a length")?)
+}
+
+fn load(address: &str, path: &str, connections: usize, duration: Duration) -> Result<()> {
+    let begin = Arc::new(Barrier::new(connections));
+    let (send, results) = crossbeam_channel::bounded(connections);
+    let mut threads = Vec::new();
+    for number in 0..connections {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        let (begin, send) = (Arc::clone(&begin), send.clone());
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        threads.push(herdsman::stdx::thread::spawn(format!("load-{number}"), 128 * 1024, move || {
+            let times = requests(stream, &request, &begin, duration);
+            drop(send.send(times));
+        })?);
+    }
+    drop(send);
+    let mut times = Vec::new();
+    for result in results {
+        times.extend(result?);
+    }
+    times.sort_unstable();
+    let at = |share: f64| {
+        let index = ((times.len() as f64 - 1.0) * share) as usize;
+        times.get(index).copied().unwrap_or_default().as_secs_f64() * 1000.0
+    };
+    let rate = times.len() as f64 / duration.as_secs_f64();
+    println!("{{\"rate\": {rate:.0}, \"p50_ms\": {:.3}, \"p99_ms\": {:.3}}}", at(0.5), at(0.99));
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The first contact with Kafka: asked for again and again, since a broker may come later than this worker.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::hands::tell;
+use crate::config::client::ClientSettings;
+use crate::herder::msg::HerderEvent;
+use crate::kafka::admin::cluster_id;
+use crate::stdx::backoff::Backoff;
+use crate::stdx::thread::{self, JoinOnDrop};
+use crate::stdx::time::Clock;
+
+/// How long one try may take; the worker cannot end sooner while one goes on.
+const TRY_TIMEOUT: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The id of the Kafka cluster, once it is known.
+pub type ClusterId = Arc<OnceLock<String>>;
+
+/// Tries until Kafka answers; dropping it ends that.
+#[derive(Debug)]
+pub struct KafkaContact {
+    _stop: Sender<Infallible>,
+    _thread: JoinOnDrop,
+}
+
+impl KafkaContact {
+    /// Begins to try with the settings of the worker's own clients. Sets the cluster's id, and tells the herder.
+    pub fn start(settings: ClientSettings, id: ClusterId, inbox: Sender<HerderEvent>) -> io::Result<Self> {
+        let (stop, stopped) = bounded(0);
+        let body = move || {
+            if let Some(found) = keep_trying(&settings, &stopped) {
+                log::info!(target: "org.apache.kafka.connect.runtime.WorkerConfig", "Kafka cluster ID: {found}");
+                drop(id.set(found));
+                tell(&inbox, HerderEvent::KafkaReached);
+            }
+        };
+        let thread = thread::spawn("kafka-contact", thread::STACK_BYTES, body)?;
+        Ok(KafkaContact { _stop: stop, _thread: thread })
+    }
+}
+
+fn keep_trying(settings: &ClientSettings, stopped: &Receiver<Infallible>) -> Option<String> {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    loop {
+        match cluster_id(settings, Clock.deadline(TRY_TIMEOUT)) {
+            Ok(id) => return Some(id),
+            Err(why) => log::warn!(
+                target: "org.apache.kafka.connect.runtime.WorkerConfig",
+                "no Kafka broker answers yet, the worker keeps trying: {why}"
+            ),
+        }
+        match stopped.recv_timeout(backoff.next_delay(0.5)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Ok(never) => match never {},
+        }
+    }
+}

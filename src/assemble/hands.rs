@@ -1,0 +1,146 @@
+//! What the herder wants done, done: the hands of the tick thread. Nothing here blocks; what may take time is given to
+//! a pool or to the threads of tasks, and ends in an event.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::offset_desk::OffsetDesk;
+use crate::api::Settings;
+use crate::api::ids::{Epoch, TaskId};
+use crate::connector::Connectors;
+use crate::herder::msg::{Draft, Effect, HerderError, HerderEvent, OperationId, StartTask};
+use crate::herder::tick_thread::Outside;
+use crate::stdx::pool::Pool;
+use crate::task::plan::{StoredTask, TaskPlanner};
+use crate::task::{TaskHandle, Tasks};
+
+/// Checks settings; called on a thread of the pool, since it runs code of connectors.
+pub type Validate = Arc<dyn Fn(Draft) -> Result<Settings, HerderError> + Send + Sync>;
+
+/// All that carries out effects. Owned by the tick thread.
+pub struct Hands {
+    /// Where results go.
+    pub inbox: Sender<HerderEvent>,
+    /// Runs checks and offset requests.
+    pub jobs: Pool,
+    /// Checks settings.
+    pub validate: Validate,
+    /// The connectors that run here.
+    pub connectors: Connectors,
+    /// The tasks that run here.
+    pub tasks: TaskHands,
+    /// Reads and changes offsets for clients.
+    pub offsets: Arc<OffsetDesk>,
+}
+
+/// The tasks that run here, by id.
+pub struct TaskHands {
+    tasks: Tasks,
+    planner: Arc<TaskPlanner>,
+    running: BTreeMap<TaskId, (Epoch, TaskHandle)>,
+    abandoned: usize,
+}
+
+impl TaskHands {
+    /// None yet.
+    pub fn new(tasks: Tasks, planner: Arc<TaskPlanner>) -> Self {
+        TaskHands { tasks, planner, running: BTreeMap::new(), abandoned: 0 }
+    }
+
+    fn start(&mut self, task: StartTask) {
+        let StartTask { id, epoch, class, settings, connector, tasks, paused } = task;
+        let planner = Arc::clone(&self.planner);
+        let stored = StoredTask { id: id.clone(), class: class.clone(), settings, connector, tasks };
+        let handle = self.tasks.start(id.clone(), epoch, &class, paused, move || planner.plan(&stored));
+        self.running.insert(id, (epoch, handle));
+    }
+
+    fn steer(&self, id: &TaskId, epoch: Epoch, steer: impl FnOnce(&TaskHandle)) {
+        if let Some((_, handle)) = self.running.get(id).filter(|(running, _)| *running == epoch) {
+            steer(handle);
+        }
+    }
+
+    fn abandon(&mut self, id: &TaskId, epoch: Epoch) {
+        self.steer(id, epoch, TaskHandle::cancel);
+        self.running.remove(id);
+        self.abandoned += 1;
+        log::warn!("{} tasks were abandoned since the start of the worker", self.abandoned);
+    }
+}
+
+impl Hands {
+    fn run_job(&self, job: impl FnOnce(&Sender<HerderEvent>) + Send + 'static) -> bool {
+        let inbox = self.inbox.clone();
+        self.jobs.execute(move || job(&inbox)).is_ok()
+    }
+
+    fn validate(&self, operation: OperationId, draft: Draft, echo: &mut VecDeque<HerderEvent>) {
+        let validate = Arc::clone(&self.validate);
+        let started = self.run_job(move |inbox| {
+            let outcome = validate(draft);
+            tell(inbox, HerderEvent::Validated(operation, outcome));
+        });
+        if !started {
+            echo.push_back(HerderEvent::Validated(operation, Err(no_thread("the validation"))));
+        }
+    }
+}
+
+impl Outside for Hands {
+    fn carry_out(&mut self, effect: Effect, echo: &mut VecDeque<HerderEvent>) {
+        match effect {
+            Effect::Validate(operation, draft) => self.validate(operation, draft, echo),
+            // The store of standalone mode is the herder's own memory: what is written is read back at once.
+            Effect::WriteConfig(entry, operation) => echo.push_back(HerderEvent::Config(entry, operation)),
+            Effect::StartConnector { name, epoch, class, settings } => {
+                self.connectors.start(name, epoch, class, settings);
+            }
+            Effect::MakeTaskConfigs(name, epoch) => self.connectors.make_task_configs(&name, epoch),
+            Effect::StopConnector(name, epoch) => self.connectors.stop(&name, epoch),
+            Effect::AbandonConnector(name, _) => self.connectors.abandon(&name),
+            Effect::StartTask(task) => self.tasks.start(*task),
+            Effect::PauseTask(id, epoch) => self.tasks.steer(&id, epoch, TaskHandle::pause),
+            Effect::ResumeTask(id, epoch) => self.tasks.steer(&id, epoch, TaskHandle::resume),
+            Effect::StopTask(id, epoch) => self.tasks.steer(&id, epoch, TaskHandle::stop),
+            Effect::AbandonTask(id, epoch) => self.tasks.abandon(&id, epoch),
+            Effect::ReadOffsets(name, class, settings, reply) => {
+                let desk = Arc::clone(&self.offsets);
+                // Without a thread the reply is dropped and answers for itself.
+                self.run_job(move |_| reply.send(desk.show(&name, &class, &settings)));
+            }
+            Effect::ModifyOffsets(operation, name, class, settings, change) => {
+                let desk = Arc::clone(&self.offsets);
+                let started = self.run_job(move |inbox| {
+                    let outcome = desk.modify(&name, &class, &settings, change);
+                    tell(inbox, HerderEvent::OffsetsModified(operation, outcome));
+                });
+                if !started {
+                    let why = no_thread("the change of offsets");
+                    echo.push_back(HerderEvent::OffsetsModified(operation, Err(why)));
+                }
+            }
+            Effect::Phase(_) | Effect::Publish(..) | Effect::Exit(_) => {
+                unreachable!("the tick thread itself carries these out")
+            }
+        }
+    }
+}
+
+/// Puts an event into the inbox; waits while it is full. Never on the tick thread.
+pub fn tell(inbox: &Sender<HerderEvent>, event: HerderEvent) {
+    // Fails only when the tick thread has ended; then nobody needs the event.
+    drop(inbox.send(event));
+}
+
+fn no_thread(what: &str) -> HerderError {
+    HerderError::Failed(format!("No thread is free for {what}: too many connectors hang. Try again later"))
+}
+
+impl std::fmt::Debug for Hands {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hands").field("connectors", &self.connectors).finish_non_exhaustive()
+    }
+}

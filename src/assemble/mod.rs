@@ -1,0 +1,316 @@
+//! Builds the worker: its threads in order, and what they share. This is the place where all rooms meet.
+
+pub mod contact;
+pub mod hands;
+pub mod listeners;
+pub mod offset_desk;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use crate::api::registry::Registry;
+use crate::config::client::{translate, worker_client};
+use crate::config::worker::{StandaloneConfig, WorkerConfig};
+use crate::connector::Connectors;
+use crate::connector::validation::{ValidationContext, Validator, WorkerConverters};
+use crate::health::{SharedPhase, StageBoard};
+use crate::herder::msg::{CommandLineConnector, Exit, HerderError, HerderEvent};
+use crate::herder::tick_thread::{INBOX_EVENTS_MAX, Shared, TickThread};
+use crate::herder::view::Views;
+use crate::herder::{Herder, HerderSettings};
+use crate::kafka::embedded::EmbeddedBroker;
+use crate::logging::levels::Levels;
+use crate::rest::api::{RestApi, RestParts, WorkerFacts};
+use crate::rest::server::{BoundServer, HttpServer};
+use crate::stdx::pool::{Pool, PoolLimits};
+use crate::stdx::thread::{self, JoinOnDrop, PLUGIN_STACK_BYTES};
+use crate::stdx::time::{Clock, Deadline};
+use crate::store::file_offsets::FileOffsetStore;
+use crate::store::offset_store::OffsetStore;
+use crate::task::Tasks;
+use crate::task::plan::{OffsetStoreSlot, TaskPlanner};
+use crate::task::runner::TaskRunner;
+
+use contact::{ClusterId, KafkaContact};
+use hands::{Hands, TaskHands, Validate, tell};
+use offset_desk::OffsetDesk;
+
+/// The most threads that run code of connectors outside of tasks: calls of connectors, checks, offset requests.
+const JOB_THREADS_MAX: usize = 512;
+/// The most threads that run steps of tasks.
+const TASK_THREADS_MAX: usize = 4096;
+/// How long a thread of the pool stays without a job.
+const JOB_THREAD_REST: Duration = Duration::from_secs(5);
+/// How long requests that are being answered may go on once the worker ends.
+const REST_STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long threads that have nothing more to do may take to end.
+const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
+/// What the end of the worker may take beyond what tasks and connectors may.
+const STOP_MARGIN: Duration = Duration::from_secs(10);
+
+/// What a standalone worker is made of.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its settings.
+    pub config: StandaloneConfig,
+    /// The connectors of its command line.
+    pub command_line: Vec<CommandLineConnector>,
+    /// The plug-ins it has.
+    pub registry: Registry,
+    /// Its listeners, already bound.
+    pub listeners: BoundServer,
+    /// What it logs.
+    pub levels: Arc<Levels>,
+    /// The broker in this process, if there is one.
+    pub embedded: Option<EmbeddedBroker>,
+}
+
+/// A running worker. The order of its fields is the order in which they end.
+pub struct Worker {
+    http: Option<HttpServer>,
+    contact: KafkaContact,
+    opener: JoinOnDrop,
+    tick: TickThread,
+    runner: Arc<TaskRunner>,
+    jobs: Pool,
+    inbox: Sender<HerderEvent>,
+    exits: Receiver<Exit>,
+    stop_timeout: Duration,
+    _offsets: OffsetStoreSlot,
+    _embedded: Option<EmbeddedBroker>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("http", &self.http)
+            .field("runner", &self.runner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a worker ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// A signal of this number.
+    Signal(u8),
+    /// The herder wants it.
+    Herder(Exit),
+}
+
+/// A worker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting of the worker cannot be kept.
+    #[error("{0}")]
+    Config(String),
+    /// The system gives no thread or socket.
+    #[error("the system gives no thread or socket: check the limits of this user")]
+    System(#[from] io::Error),
+    /// The REST API cannot be served.
+    #[error("Unable to initialize REST server")]
+    Rest(#[source] crate::rest::server::ServerError),
+}
+
+/// What most parts share, while they are built.
+struct Parts {
+    config: Arc<WorkerConfig>,
+    registry: Arc<Registry>,
+    validator: Arc<Validator>,
+    planner: Arc<TaskPlanner>,
+    offsets: OffsetStoreSlot,
+    jobs: Pool,
+    inbox: Sender<HerderEvent>,
+    shared: Shared,
+    cluster: ClusterId,
+}
+
+impl Worker {
+    /// Starts all threads: REST first, which answers from here on; everything else follows by itself.
+    ///
+    /// # Errors
+    /// A setting that cannot be kept, or a system that gives no threads.
+    pub fn start(plan: Plan) -> Result<Self, StartError> {
+        let Plan { config, command_line, registry, listeners, levels, embedded } = plan;
+        let StandaloneConfig { worker, offset_file } = config;
+        let kafka = worker_client(&worker.originals.0).map_err(|why| StartError::Config(why.to_string()))?;
+        let (inbox, events) = bounded(INBOX_EVENTS_MAX);
+        let parts = Parts::new(worker, registry, inbox.clone());
+        let (url, worker_id) = listeners::advertised(&parts.config.rest, listeners.addresses());
+        let http = listeners.serve(Arc::new(parts.rest_api(url, levels)?)).map_err(StartError::Rest)?;
+        let settings = HerderSettings {
+            worker: worker_id,
+            registry: Arc::clone(&parts.registry),
+            task_stop_timeout: parts.config.task_shutdown_graceful_timeout,
+        };
+        let runner = Arc::new(TaskRunner::new(TASK_THREADS_MAX)?);
+        let hands = parts.hands(&runner);
+        let herder = Herder::new(settings, command_line);
+        let (tick, exits) = TickThread::start(herder, events, hands, parts.shared.clone())?;
+        let opener = open_offsets(offset_file, Arc::clone(&parts.offsets), inbox.clone())?;
+        let contact = KafkaContact::start(kafka, parts.cluster, inbox.clone())?;
+        Ok(Worker {
+            http: Some(http),
+            contact,
+            opener,
+            tick,
+            runner,
+            jobs: parts.jobs,
+            inbox,
+            exits,
+            stop_timeout: parts.config.task_shutdown_graceful_timeout + STOP_MARGIN,
+            _offsets: parts.offsets,
+            _embedded: embedded,
+        })
+    }
+
+    /// Waits until a signal comes or the herder wants the worker to end.
+    pub fn wait(&self, signals: &Receiver<u8>) -> Ended {
+        select! {
+            recv(signals) -> signal => Ended::Signal(signal.unwrap_or_default()),
+            recv(self.exits) -> exit => Ended::Herder(exit.unwrap_or(Exit::Stopped)),
+        }
+    }
+
+    /// Ends the worker in order: REST takes no more requests, connectors and tasks end within their deadlines, then
+    /// all threads. What hangs is abandoned: the process is about to end.
+    pub fn stop(mut self) {
+        let deadline = Clock.deadline(self.stop_timeout);
+        // Held requests are answered by this, so that the server need not wait for them.
+        let told = self.inbox.send_timeout(HerderEvent::Stop, deadline.left(Clock.now().instant));
+        if let Some(http) = self.http.take() {
+            let left = http.stop(Clock.deadline(REST_STOP_TIMEOUT));
+            log::debug!("REST stopped: {left:?}");
+        }
+        let stopped = told.is_ok() && self.wait_for_stopped(deadline);
+        drop(self.contact);
+        drop(self.opener);
+        if stopped {
+            drop(self.tick);
+        } else {
+            log::error!("the worker did not stop in time and ends all the same");
+            std::mem::forget(self.tick);
+        }
+        let busy = self.jobs.close(Clock, Clock.deadline(THREADS_TIMEOUT));
+        if busy > 0 {
+            log::warn!("{busy} threads with code of connectors did not end and are abandoned");
+        }
+        drop(self.runner);
+    }
+
+    fn wait_for_stopped(&self, deadline: Deadline) -> bool {
+        loop {
+            match self.exits.recv_timeout(deadline.left(Clock.now().instant)) {
+                Ok(Exit::Stopped) => return true,
+                // Why it ended was told already.
+                Ok(Exit::ConnectorFailed(_) | Exit::OffsetsUnreadable(_)) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+impl Parts {
+    fn new(config: WorkerConfig, registry: Registry, inbox: Sender<HerderEvent>) -> Self {
+        let (config, registry) = (Arc::new(config), Arc::new(registry));
+        let offsets = OffsetStoreSlot::default();
+        let planner = TaskPlanner::new(Arc::clone(&config), Arc::clone(&registry), Arc::clone(&offsets));
+        let validator = Arc::new(Validator::new(Arc::clone(&registry), validation_context(&config)));
+        let limits = PoolLimits {
+            threads_max: JOB_THREADS_MAX,
+            idle: JOB_THREAD_REST,
+            stack_bytes: PLUGIN_STACK_BYTES,
+        };
+        let shared = Shared {
+            phase: Arc::new(SharedPhase::default()),
+            stages: Arc::new(StageBoard::new(Clock.now())),
+            views: Arc::new(Views::default()),
+        };
+        let jobs = Pool::new("connector", limits);
+        let planner = Arc::new(planner);
+        Parts {
+            config,
+            registry,
+            validator,
+            planner,
+            offsets,
+            jobs,
+            inbox,
+            shared,
+            cluster: ClusterId::default(),
+        }
+    }
+
+    fn rest_api(&self, advertised_url: String, levels: Arc<Levels>) -> Result<RestApi, StartError> {
+        Ok(RestApi::new(RestParts {
+            inbox: self.inbox.clone(),
+            herder: self.shared.clone(),
+            validator: Arc::clone(&self.validator),
+            pool: self.jobs.clone(),
+            levels,
+            worker: WorkerFacts { kafka_cluster_id: Arc::clone(&self.cluster), advertised_url },
+            settings: listeners::api_settings(&self.config).map_err(|why| {
+                StartError::Config(format!(
+                    "Invalid value for configuration access.control.allow.origin: {why}"
+                ))
+            })?,
+        }))
+    }
+
+    fn hands(&self, runner: &Arc<TaskRunner>) -> Hands {
+        let inbox = self.inbox.clone();
+        let connector_events = Arc::new(move |event| tell(&inbox, HerderEvent::Connector(event)));
+        let inbox = self.inbox.clone();
+        let task_events = Arc::new(move |event| tell(&inbox, HerderEvent::Task(event)));
+        let validator = Arc::clone(&self.validator);
+        let validate: Validate = Arc::new(move |draft| {
+            validator.check(&draft).map_err(|why| HerderError::BadRequest(why.to_string()))
+        });
+        let providers = Arc::new(self.config.providers.clone());
+        let offsets = OffsetDesk { store: Arc::clone(&self.offsets), planner: Arc::clone(&self.planner) };
+        Hands {
+            inbox: self.inbox.clone(),
+            jobs: self.jobs.clone(),
+            validate,
+            connectors: Connectors::new(self.jobs.clone(), providers, connector_events),
+            tasks: TaskHands::new(Tasks::new(Arc::clone(runner), task_events), Arc::clone(&self.planner)),
+            offsets: Arc::new(offsets),
+        }
+    }
+}
+
+fn validation_context(config: &Arc<WorkerConfig>) -> ValidationContext {
+    let providers = Arc::new(config.providers.clone());
+    ValidationContext {
+        providers,
+        override_policy: config.override_policy,
+        client_check: Arc::new(|kind, settings| match translate(kind, settings) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.0,
+        }),
+        converters: WorkerConverters {
+            key: config.key_converter.class.clone(),
+            value: config.value_converter.class.clone(),
+            header: config.header_converter.class.clone(),
+        },
+        topic_creation: config.topic_creation,
+    }
+}
+
+/// Opens the offset store on a thread of its own, since files may be slow; the herder hears of it.
+fn open_offsets(file: PathBuf, slot: OffsetStoreSlot, inbox: Sender<HerderEvent>) -> io::Result<JoinOnDrop> {
+    thread::spawn("offsets-opener", thread::STACK_BYTES, move || {
+        let target = "org.apache.kafka.connect.storage.FileOffsetBackingStore";
+        log::info!(target: target, "Starting FileOffsetBackingStore with file {}", file.display());
+        let opened = FileOffsetStore::open(&file).map(|store| {
+            let store: Arc<dyn OffsetStore> = Arc::new(store);
+            drop(slot.set(store));
+        });
+        let result = opened.map_err(|why| format!("{:#}", anyhow::Error::from(why)));
+        tell(&inbox, HerderEvent::OffsetsRead(result));
+    })
+}

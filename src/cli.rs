@@ -1,0 +1,184 @@
+//! The command line: what can be said, what it means, and which exit code each outcome has.
+
+mod health_probe;
+mod standalone;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Why the process ends, as its exit code. Those that Apache Kafka Connect has too are the same.
+///
+/// The table in `docs/reference/exit-codes.md` is made from this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// What was asked for was done. `health`: the worker is healthy.
+    Done,
+    /// `health`: the worker is unhealthy.
+    Unhealthy,
+    /// The command line or the worker's settings are wrong, or REST cannot listen.
+    BadConfig,
+    /// `health`: the worker is starting.
+    Starting,
+    /// A connector of the command line could not be created, or the offsets could not be read.
+    StartFailed,
+    /// `health`: no worker answered.
+    NoAnswer,
+    /// An error of the worker itself.
+    Broken,
+    /// A signal of this number ended the worker, in order.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The code of the process.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Unhealthy | Exit::Broken => 1,
+            Exit::BadConfig | Exit::Starting => 2,
+            Exit::StartFailed | Exit::NoAnswer => 3,
+            Exit::Signal(number) => 128 + number,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// Why a command failed: what to tell, and how to end.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Failure { exit, error: error.into() }
+    }
+
+    /// How the process ends.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+/// The result of a command.
+pub type Outcome = Result<Exit, Failure>;
+
+/// A Kafka Connect worker in one static binary.
+#[derive(Debug, Parser)]
+#[command(name = "herdsman", version, about, disable_help_subcommand = true, subcommand_required = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a worker that keeps its offsets in a file and shares its work with nobody.
+    Standalone(StandaloneArgs),
+    /// Asks a worker for its health; the exit code is 0 healthy, 1 unhealthy, 2 starting, 3 no answer.
+    Health(HealthArgs),
+}
+
+/// What `standalone` is told.
+#[derive(Debug, Args)]
+pub struct StandaloneArgs {
+    /// Starts a Kafka broker in this process and uses it: to try things and to test, not to keep data in.
+    #[arg(long)]
+    embedded_kafka: bool,
+    /// Sets a worker setting, over what the file says. May be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    settings: Vec<(String, String)>,
+    /// Writes the URL of the REST API to this file as soon as it listens.
+    #[arg(long, value_name = "FILE")]
+    url_file: Option<PathBuf>,
+    /// The settings of the worker, in Apache's form.
+    #[arg(value_name = "WORKER.properties")]
+    worker: PathBuf,
+    /// Connectors to create: settings as properties or JSON, in Apache's forms.
+    #[arg(value_name = "CONNECTOR.properties|CONNECTOR.json")]
+    connectors: Vec<PathBuf>,
+}
+
+/// What `health` is told.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// The REST API of the worker.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8083")]
+    url: String,
+    /// How long to wait for the answer; the worker itself waits for 10 seconds at most.
+    #[arg(long, value_name = "SECONDS", default_value = "12", value_parser = seconds)]
+    timeout: std::time::Duration,
+    /// Certificates (PEM) to trust in place of the system's, for https.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        Some(_) | None => Err("it needs the form KEY=VALUE".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it needs to be a number of seconds".to_owned())?;
+    match std::time::Duration::try_from_secs_f64(seconds) {
+        Ok(timeout) if !timeout.is_zero() && seconds <= 3600.0 => Ok(timeout),
+        Ok(_) | Err(_) => Err("it needs to be more than 0 and at most 3600 seconds".to_owned()),
+    }
+}
+
+impl Cli {
+    /// Carries out the command.
+    ///
+    /// # Errors
+    /// What went wrong, and the exit code for it.
+    pub fn run(self) -> Outcome {
+        match self.command {
+            Command::Standalone(args) => standalone::run(&args),
+            Command::Health(args) => health_probe::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_need_a_key() {
+        assert_eq!(key_and_value("a=b=c").unwrap(), ("a".to_owned(), "b=c".to_owned()));
+        assert_eq!(key_and_value("a=").unwrap(), ("a".to_owned(), String::new()));
+        assert!(key_and_value("=b").is_err());
+        assert!(key_and_value("a").is_err());
+    }
+
+    #[test]
+    fn a_timeout_is_some_seconds() {
+        assert_eq!(seconds("0.5").unwrap().as_millis(), 500);
+        for wrong in ["0", "-1", "x", "NaN", "inf", "3601"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What the tests of the real binary share: a worker in a folder of its own, requests to it, and waits with a bound.
+
+use std::fmt::Debug;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// How long a worker may take for what should be quick.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Waits until `probe` gives a value; tells what it last saw if that does not happen in time.
+pub fn wait_for<T, S: Debug>(what: &str, patience: Duration, mut probe: impl FnMut() -> Result<T, S>) -> T {
+    let start = Instant::now();
+    loop {
+        let last = match probe() {
+            Ok(value) => return value,
+            Err(last) => last,
+        };
+        assert!(start.elapsed() < patience, "not in {patience:?}: {what}; last seen: {last:?}");
+        pause();
+    }
+}
+
+/// Waits until `probe` gives `true`.
+pub fn wait_until(what: &str, patience: Duration, mut probe: impl FnMut() -> bool) {
+    wait_for(what, patience, || if probe() { Ok(()) } else { Err("not so") });
+}
+
+/// The pace of a wait for something that nobody announces.
+fn pause() {
+    let (_never, nothing) = crossbeam_channel::bounded::<()>(0);
+    assert!(nothing.recv_timeout(Duration::from_millis(10)).is_err());
+}
+
+/// What is to be run.
+pub struct WorkerSetup {
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+    connectors: Vec<PathBuf>,
+    embedded: bool,
+    environment: Vec<(String, String)>,
+}
+
+impl WorkerSetup {
+    /// A standalone worker with an embedded broker, string converters, and quick commits.
+    pub fn new() -> Self {
+        let converter = "org.apache.kafka.connect.storage.StringConverter";
+        let defaults = [
+            ("listeners", "http://127.0.0.1:0"),
+            ("key.converter", converter),
+            ("value.converter", converter),
+            ("offset.storage.file.filename", "offsets"),
+            ("offset.flush.interval.ms", "200"),
+        ];
+        let settings = defaults.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        WorkerSetup {
+            folder: TempDir::new().unwrap(),
+            settings,
+            connectors: Vec::new(),
+            embedded: true,
+            environment: Vec::new(),
+        }
+    }
+
+    /// The folder in which it runs: relative file names start here.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into its folder.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        fs::write(self.folder.path().join(name), content).unwrap();
+        self
+    }
+
+    /// Sets a setting of the worker.
+    pub fn set(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.settings.retain(|(other, _)| other != key);
+        self.settings.push((key.to_owned(), value.into()));
+        self
+    }
+
+    /// Uses a broker outside.
+    pub fn kafka(mut self, bootstrap: &str) -> Self {
+        self.embedded = false;
+        self.set("bootstrap.servers", bootstrap)
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Names a connector on the command line.
+    pub fn connector(mut self, name: &str, settings: &[(&str, &str)]) -> Self {
+        let mut text = format!("name={name}\n");
+        for (key, value) in settings {
+            text.push_str(&format!("{key}={value}\n"));
+        }
+        let file = format!("{name}.properties");
+        self.connectors.push(file.clone().into());
+        self.file(&file, text)
+    }
+
+    /// Names a file on the command line, whether or not it is there.
+    pub fn connector_file(mut self, file: &str) -> Self {
+        self.connectors.push(file.into());
+        self
+    }
+
+    /// Starts it; does not wait for anything.
+    pub fn spawn(self) -> Worker {
+        let text: String = self.settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        fs::write(self.folder.path().join("worker.properties"), text).unwrap();
+        let child = self.command().spawn().unwrap();
+        Worker { setup: self, child, url: String::new() }
+    }
+
+    /// Starts it, and waits until its REST API listens.
+    pub fn start(self) -> Worker {
+        let mut worker = self.spawn();
+        worker.wait_for_url();
+        worker
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_herdsman"));
+        command.arg("standalone").current_dir(self.folder.path());
+        if self.embedded {
+            command.arg("--embedded-kafka");
+        }
+        command.args(["--url-file", "url"]).arg("worker.properties").args(&self.connectors);
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command.env_remove("HERDSMAN_FAULT_DIR").envs(self.environment.iter().map(|(k, v)| (k, v)));
+        command
+    }
+}
+
+/// A running worker; killed when dropped.
+pub struct Worker {
+    setup: WorkerSetup,
+    child: Child,
+    url: String,
+}
+
+impl Worker {
+    /// Waits until its REST API listens.
+    pub fn wait_for_url(&mut self) {
+        let file = self.setup.folder.path().join("url");
+        self.url = wait_for("the URL file", SOON, || match fs::read_to_string(&file) {
+            Ok(url) => Ok(url.trim().to_owned()),
+            Err(error) => match self.child.try_wait().unwrap() {
+                Some(status) => panic!("the worker ended with {status}:\n{}", self.log()),
+                None => Err(error),
+            },
+        });
+    }
+
+    /// Waits until it is healthy.
+    pub fn healthy(self) -> Self {
+        wait_for("healthy", SOON, || match self.get("/health?timeout=1000") {
+            Answer { status: 200, .. } => Ok(()),
+            other => Err((other, self.log())),
+        });
+        self
+    }
+
+    /// Its REST API.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The folder in which it runs.
+    pub fn folder(&self) -> &Path {
+        self.setup.folder.path()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder().join("log")).unwrap_or_default()
+    }
+
+    /// Sends a request.
+    pub fn send(&self, method: &str, path: &str, body: Option<&Json>) -> Answer {
+        try_send(&self.url, method, path, body).unwrap_or_else(|error| {
+            panic!("{method} {path} got no answer: {error}\n{}", self.log());
+        })
+    }
+
+    /// Asks.
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None)
+    }
+
+    /// Creates a connector.
+    pub fn create(&self, name: &str, settings: &[(&str, &str)]) -> Answer {
+        let config: serde_json::Map<_, _> =
+            settings.iter().map(|(key, value)| ((*key).to_owned(), Json::from(*value))).collect();
+        self.send("POST", "/connectors", Some(&serde_json::json!({"name": name, "config": config})))
+    }
+
+    /// Waits until a task of a connector has a state; gives its status.
+    pub fn task_state(&self, connector: &str, task: usize, state: &str) -> Json {
+        self.status_at(connector, &format!("/tasks/{task}"), state)
+    }
+
+    /// Waits until a connector has a state; gives its status.
+    pub fn connector_state(&self, connector: &str, state: &str) -> Json {
+        self.status_at(connector, "/connector", state)
+    }
+
+    fn status_at(&self, connector: &str, pointer: &str, state: &str) -> Json {
+        wait_for(&format!("{connector}{pointer} {state}"), SOON, || {
+            let answer = self.get(&format!("/connectors/{connector}/status"));
+            let status = answer.json().pointer(pointer).cloned().unwrap_or_default();
+            if status["state"] == state { Ok(status) } else { Err((answer, self.log())) }
+        })
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub fn wait_end(&mut self) -> ExitStatus {
+        wait_for("the end of the worker", SOON, || match self.child.try_wait().unwrap() {
+            Some(status) => Ok(status),
+            None => Err("it runs"),
+        })
+    }
+
+    /// Kills it as a power failure would, and starts it again in the same folder.
+    pub fn kill_and_restart(mut self) -> Worker {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.restart()
+    }
+
+    /// Starts it again after it has ended.
+    pub fn restart(mut self) -> Worker {
+        drop(fs::remove_file(self.folder().join("url")));
+        self.child = self.setup.command().spawn().unwrap();
+        self.wait_for_url();
+        self
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if std::thread::panicking() {
+            let mut log = String::new();
+            if let Ok(mut file) = fs::File::open(self.setup.folder.path().join("log")) {
+                drop(file.read_to_string(&mut log));
+            }
+            eprintln!("--- log of the worker ---\n{log}");
+        }
+    }
+}
+
+/// An answer of the REST API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+    pub location: Option<String>,
+    pub content_type: Option<String>,
+}
+
+impl Answer {
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+}
+
+/// Sends a request to any URL.
+pub fn try_send(base: &str, method: &str, path: &str, body: Option<&Json>) -> Result<Answer, ureq::Error> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(100)))
+        .http_status_as_error(false)
+        .allow_non_standard_methods(true)
+        .build()
+        .into();
+    let request = ureq::http::Request::builder().method(method).uri(format!("{base}{path}"));
+    let request = match body {
+        Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
+        None => request.body(String::new()),
+    };
+    let mut response = agent.run(request?)?;
+    let header = |name| {
+        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    let (location, content_type) = (header("Location"), header("Content-Type"));
+    let status = response.status().as_u16();
+    Ok(Answer { status, body: response.body_mut().read_to_string()?, location, content_type })
+}
