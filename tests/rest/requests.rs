@@ -1,0 +1,1 @@
+//! Requests beyond the recorded ones.
