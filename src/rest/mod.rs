@@ -10,4 +10,6 @@ pub mod router;
 mod shared_probe;
 #[cfg(test)]
 mod test_support;
+#[cfg(test)]
+mod tests;
 pub mod tls;
