@@ -1,13 +1,13 @@
 //! A worker without Kafka: the real API, herder and tick thread. Connectors and tasks only say that they run.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use herdsman::api::Settings;
-use herdsman::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
+use herdsman::api::config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance};
 use herdsman::api::connector::{Connector, ConnectorPlugin};
 use herdsman::api::converter::{Converter, ConverterPlugin, ConverterRole, ConverterRoles, HeaderConverter};
 use herdsman::api::error::ConnectError;
@@ -15,7 +15,7 @@ use herdsman::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use herdsman::api::offset::OffsetMap;
 use herdsman::api::registry::{ConnectorClass, Registry};
 use herdsman::api::sink::{SinkPlugin, SinkTask};
-use herdsman::api::source::AlterOffsets;
+use herdsman::api::source::{AlterOffsets, SourcePlugin, SourceTask};
 use herdsman::config::override_policy::OverridePolicy;
 use herdsman::config::providers::ConfigProviders;
 use herdsman::connector::validation::{ValidationContext, Validator, WorkerConverters};
@@ -34,6 +34,16 @@ use herdsman::stdx::pool::{Pool, PoolLimits};
 use herdsman::stdx::thread::PLUGIN_STACK_BYTES;
 use herdsman::stdx::time::Clock;
 use herdsman::task::{TaskEvent, TaskEventKind};
+
+/// A source whose validation stays where it is while a test holds it.
+pub const BLOCKING_SOURCE: &str = "test.BlockingSourceConnector";
+
+static VALIDATIONS: RwLock<()> = RwLock::new(());
+
+/// Holds validations of the blocking source until it is dropped.
+pub fn hold_validations() -> RwLockWriteGuard<'static, ()> {
+    VALIDATIONS.write().unwrap()
+}
 
 /// What tests wait for at most.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -146,6 +156,7 @@ fn registry() -> Registry {
     let mut registry = Registry::new();
     herdsman::plugins::file::register(&mut registry);
     registry.add_sink(NamedSink);
+    registry.add_source(BlockingSource);
     for class in [
         "org.apache.kafka.connect.converters.BooleanConverter",
         "org.apache.kafka.connect.converters.ByteArrayConverter",
@@ -192,6 +203,37 @@ impl ConnectorPlugin for NamedSink {
 
 impl SinkPlugin for NamedSink {
     fn task(&self) -> Box<dyn SinkTask> {
+        unreachable!("tasks are made up here")
+    }
+}
+
+/// The source whose validation can be held.
+struct BlockingSource;
+
+impl ConnectorPlugin for BlockingSource {
+    fn class(&self) -> &'static str {
+        BLOCKING_SOURCE
+    }
+
+    fn task_class(&self) -> &'static str {
+        "test.BlockingSourceTask"
+    }
+
+    fn config_def(&self) -> ConfigDef {
+        ConfigDef::new()
+    }
+
+    fn validate(&self, _settings: &Settings, _values: &mut [ConfigValue]) {
+        drop(VALIDATIONS.read());
+    }
+
+    fn connector(&self) -> Box<dyn Connector> {
+        unreachable!("connectors are made up here")
+    }
+}
+
+impl SourcePlugin for BlockingSource {
+    fn task(&self) -> Box<dyn SourceTask> {
         unreachable!("tasks are made up here")
     }
 }
