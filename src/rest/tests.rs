@@ -1,6 +1,7 @@
 //! `GET /health` and the deadlines of requests, over an inbox whose other end is held by the test: a tick thread that
 //! does exactly what it is told.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,13 +12,17 @@ use super::api::{ApiSettings, RestApi, RestParts, WorkerFacts};
 use super::http::{Handler, HttpResponse};
 use super::router::AdminMode;
 use super::test_support::{get, header, request};
+use crate::api::Settings;
+use crate::api::ids::WorkerId;
 use crate::api::registry::Registry;
 use crate::config::override_policy::OverridePolicy;
 use crate::connector::validation::{ValidationContext, Validator, WorkerConverters};
 use crate::health::{SharedPhase, Stage, StageBoard, StartupPhase};
 use crate::herder::msg::{Answer, HerderEvent, Request};
 use crate::herder::tick_thread::Shared;
-use crate::herder::view::Views;
+use crate::herder::view::{
+    ConnectorInfo, ConnectorKind, ConnectorStatus, ConnectorView, RunState, Status, Views,
+};
 use crate::logging::level::LogLevel;
 use crate::logging::levels::Levels;
 use crate::stdx::pool::{Pool, PoolLimits};
@@ -274,9 +279,8 @@ fn many_probes_and_requests_that_wait_hold_up_nobody() {
         assert!(took < Duration::from_millis(500), "{took:?}");
         assert_eq!(fixture.inbox.len(), 65, "one event for all probes, one for each write");
         while let Ok(event) = fixture.inbox.try_recv() {
-            match event {
-                HerderEvent::Request(Request::Health(reply)) => reply.send(Ok(())),
-                other => drop(other),
+            if let HerderEvent::Request(Request::Health(reply)) = event {
+                reply.send(Ok(()));
             }
         }
         assert!(probes.into_iter().all(|probe| probe.join().unwrap().status == 200));
@@ -296,6 +300,47 @@ fn a_request_that_is_not_served_in_time_says_what_the_worker_does() {
     fixture.herder.stages.wait_for(None, since);
     let response = fixture.get("/connectors/c/config");
     assert_eq!(json_of(&response)["message"], "Request timed out");
+}
+
+#[test]
+fn a_connector_whose_status_is_not_known_is_left_out_where_the_status_is_wanted() {
+    let fixture = Fixture::patient();
+    let info = |name: &str| ConnectorInfo {
+        name: name.into(),
+        config: Settings::new(),
+        tasks: Vec::new(),
+        kind: ConnectorKind::Unknown,
+    };
+    let status =
+        Status { state: RunState::Stopped, worker: WorkerId::new("w:1"), trace: None, version: None };
+    let status = |name: &str| ConnectorStatus {
+        name: name.into(),
+        connector: status.clone(),
+        tasks: BTreeMap::new(),
+        kind: ConnectorKind::Unknown,
+    };
+    for (name, status) in [("new", None), ("old", Some(status("old")))] {
+        let view = ConnectorView { info: info(name), status, topics: BTreeSet::new() };
+        fixture.herder.views.publish(name.into(), Some(Arc::new(view)));
+    }
+    let keys = |target: &str| {
+        let shown = json_of(&fixture.get(target));
+        shown
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, parts)| (name.clone(), parts.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(json_of(&fixture.get("/connectors")), json!(["new", "old"]));
+    assert_eq!(keys("/connectors?expand=info").len(), 2);
+    assert_eq!(keys("/connectors?expand=").len(), 2);
+    let shown = keys("/connectors?expand=status&expand=info");
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].1["status"]["connector"]["state"], "STOPPED");
+    assert_eq!(shown[0].1["info"]["type"], "unknown");
+    assert_eq!(fixture.get("/connectors/new/status").status, 404);
+    assert_eq!(fixture.get("/connectors/old/status").status, 200);
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn plugins() {
 
 #[test]
 fn a_validation_that_blocks_times_out_and_says_where_and_keeps_nobody_else_waiting() {
-    let worker = Worker::new(|settings| settings.request_timeout = Duration::from_millis(50));
+    let worker = Worker::new(|settings| settings.request_timeout = Duration::from_millis(250));
     let held = hold_validations();
     let config = json!({ "connector.class": BLOCKING_SOURCE, "name": "c" });
     let path = format!("/connector-plugins/{BLOCKING_SOURCE}/config/validate");
@@ -318,6 +318,8 @@ fn what_is_published_is_answered_before_the_worker_has_started_and_all_else_is_h
         assert_eq!(probe.join().unwrap().0, 200);
     });
     let deadline = Clock.deadline(SOON);
-    assert_eq!(worker.json("GET", "/connectors/c", &Json::Null).0, 404);
-    assert!(!deadline.passed(Clock.now().instant));
+    // A busy machine may let one of them time out.
+    while worker.json("GET", "/connectors/c", &Json::Null).0 != 404 {
+        assert!(!deadline.passed(Clock.now().instant), "requests are still held");
+    }
 }

@@ -36,28 +36,28 @@ use herdsman::stdx::time::Clock;
 use herdsman::task::{TaskEvent, TaskEventKind};
 
 /// A source whose validation stays where it is while a test holds it.
-pub const BLOCKING_SOURCE: &str = "test.BlockingSourceConnector";
+pub(crate) const BLOCKING_SOURCE: &str = "test.BlockingSourceConnector";
 
 static VALIDATIONS: RwLock<()> = RwLock::new(());
 
 /// Holds validations of the blocking source until it is dropped.
-pub fn hold_validations() -> RwLockWriteGuard<'static, ()> {
+pub(crate) fn hold_validations() -> RwLockWriteGuard<'static, ()> {
     VALIDATIONS.write().unwrap()
 }
 
 /// What tests wait for at most.
-pub const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// A worker that runs. Dropping it ends its thread.
-pub struct Worker {
-    pub api: RestApi,
-    pub inbox: Sender<HerderEvent>,
+pub(crate) struct Worker {
+    pub(crate) api: RestApi,
+    pub(crate) inbox: Sender<HerderEvent>,
     _tick: TickThread,
 }
 
 impl Worker {
     /// One whose start is complete once `begin` was called.
-    pub fn new(change: impl FnOnce(&mut ApiSettings)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut ApiSettings)) -> Self {
         let (inbox, events) = bounded(INBOX_EVENTS_MAX);
         let registry = Arc::new(registry());
         let validator = Arc::new(Validator::new(Arc::clone(&registry), validation_context()));
@@ -104,25 +104,31 @@ impl Worker {
     }
 
     /// One that is ready.
-    pub fn ready() -> Self {
+    pub(crate) fn ready() -> Self {
         let worker = Worker::new(|_settings| ());
         worker.begin();
         worker
     }
 
     /// Kafka answers and the offsets are read.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.inbox.send(HerderEvent::KafkaReached).unwrap();
         self.inbox.send(HerderEvent::OffsetsRead(Ok(()))).unwrap();
     }
 
     /// Asks a main listener.
-    pub fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpResponse {
+    pub(crate) fn ask(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> HttpResponse {
         self.ask_on(ListenerLabel::Main, method, target, headers, body)
     }
 
     /// Asks a listener.
-    pub fn ask_on(
+    pub(crate) fn ask_on(
         &self,
         listener: ListenerLabel,
         method: &str,
@@ -141,7 +147,12 @@ impl Worker {
     }
 
     /// Asks with a JSON body and gives status and JSON of the answer, `null` for none.
-    pub fn json(&self, method: &str, target: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+    pub(crate) fn json(
+        &self,
+        method: &str,
+        target: &str,
+        body: &serde_json::Value,
+    ) -> (u16, serde_json::Value) {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let answer = self.ask(method, target, &[("Content-Type", "application/json")], &body);
         let json = match answer.body.is_empty() {
