@@ -24,7 +24,7 @@ pub(super) fn of_sources() -> ConfigDef {
             String,
             Medium,
             "Whether the connector must be able to deliver exactly once: 'required' \
-                 or 'requested'.",
+             or 'requested'.",
         )
         .default("requested")
         .validator(any_case(&["requested", "required"]))
@@ -34,7 +34,7 @@ pub(super) fn of_sources() -> ConfigDef {
             String,
             Medium,
             "When a transaction of the source tasks ends: with each poll, after an \
-                 interval, or where the connector says.",
+             interval, or where the connector says.",
         )
         .default("poll")
         .validator(any_case(&["poll", "interval", "connector"]))
@@ -44,7 +44,7 @@ pub(super) fn of_sources() -> ConfigDef {
             Long,
             Low,
             "With the transaction boundary 'interval': milliseconds between commits. \
-                 The worker's interval for offset commits if not set.",
+             The worker's interval for offset commits if not set.",
         )
         .validator(Validator::Nullable(Box::new(Validator::AtLeast(0))))
         .shown(exactly_once, 4, Width::Short, "Transaction boundary interval"),
@@ -53,7 +53,7 @@ pub(super) fn of_sources() -> ConfigDef {
             String,
             Low,
             "A topic of its own for the offsets of this connector; distributed \
-                 workers only.",
+             workers only.",
         )
         .validator(Validator::NonEmpty)
         .shown("offsets.topic", 1, Width::Long, "Offsets topic"),
@@ -72,7 +72,7 @@ pub(super) fn of_sinks() -> ConfigDef {
             String,
             High,
             "Regular expression giving topics to consume; it has to match the whole \
-                 name. Only one of topics or topics.regex should be specified.",
+             name. Only one of topics or topics.regex should be specified.",
         )
         .default("")
         .validator(Validator::Regex)
@@ -82,7 +82,7 @@ pub(super) fn of_sinks() -> ConfigDef {
             String,
             Medium,
             "The topic for records that end in an error when they are converted, \
-                 transformed or put. Empty: none.",
+             transformed or put. Empty: none.",
         )
         .default("")
         .shown(errors, 6, Width::Medium, "Dead Letter Queue Topic Name"),
@@ -91,7 +91,7 @@ pub(super) fn of_sinks() -> ConfigDef {
             Short,
             Medium,
             "Replication factor of the dead letter queue topic when it does not exist \
-                 yet.",
+             yet.",
         )
         .default("3")
         .shown(errors, 7, Width::Medium, "Dead Letter Queue Topic Replication Factor"),
@@ -100,7 +100,7 @@ pub(super) fn of_sinks() -> ConfigDef {
             Boolean,
             Medium,
             "Whether headers that describe the error are added to records of the dead \
-                 letter queue.",
+             letter queue.",
         )
         .default("false")
         .shown(errors, 8, Width::Medium, "Enable Error Context Headers"),
@@ -135,7 +135,7 @@ fn identity() -> [ConfigKey; 5] {
             Boolean,
             Low,
             "Whether a connector that makes more tasks than tasks.max fails. \
-                 Deprecated.",
+             Deprecated.",
         )
         .default("true")
         .shown("Common", 5, Width::Short, "Enforce tasks max"),
@@ -147,7 +147,7 @@ fn converters() -> impl Iterator<Item = ConfigKey> {
     (6..).step_by(2).zip(kinds).flat_map(|(order, (kind, shown))| {
         let doc = format!(
             "The class that converts {kind}s between Kafka and Connect; the worker's \
-                 if not set."
+             if not set."
         );
         let name = format!("{kind}.converter");
         let class = ConfigKey::new(&name, Class, Low, &doc);
@@ -174,7 +174,7 @@ fn processing() -> [ConfigKey; 8] {
             String,
             Low,
             "What to do when a value from a config provider expires: 'none' or \
-                 'restart' the connector.",
+             'restart' the connector.",
         )
         .default("restart")
         .one_of(&["none", "restart"])
@@ -184,7 +184,7 @@ fn processing() -> [ConfigKey; 8] {
             Long,
             Medium,
             "For how many milliseconds a failed operation is retried: 0 not at all, \
-                 -1 for ever.",
+             -1 for ever.",
         )
         .default("0")
         .shown(errors, 1, Width::Medium, "Retry Timeout for Errors"),
@@ -213,7 +213,7 @@ fn processing() -> [ConfigKey; 8] {
             Boolean,
             Medium,
             "Whether the log names topic, partition, offset and timestamp of the \
-                 record that failed.",
+             record that failed.",
         )
         .default("false")
         .shown(errors, 5, Width::Short, "Log Error Details"),
@@ -236,7 +236,7 @@ fn check_name(value: Option<&TypedValue>) -> Result<(), std::string::String> {
     }
     Err(format!(
         "String may not contain control sequences but had the following ASCII \
-                 chars: {}",
+         chars: {}",
         controls.join(", ")
     ))
 }
