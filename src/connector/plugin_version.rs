@@ -114,12 +114,11 @@ impl Interval {
     }
 
     fn contains(&self, version: &str) -> bool {
-        let fits = |bound: &Option<Bound>, outside: Ordering| match bound {
-            None => true,
-            Some(Bound { version: bound, included }) => match compare(version, bound) {
-                Ordering::Equal => *included,
-                order => order != outside,
-            },
+        let fits = |bound: &Option<Bound>, outside: Ordering| {
+            bound.as_ref().is_none_or(|Bound { version: bound, included }| {
+                let order = compare(version, bound);
+                order != outside && (*included || order != Ordering::Equal)
+            })
         };
         fits(&self.low, Ordering::Less) && fits(&self.high, Ordering::Greater)
     }

@@ -15,4 +15,6 @@ pub mod server;
 mod shared_probe;
 #[cfg(test)]
 mod test_support;
+#[cfg(test)]
+mod tests;
 pub mod tls;

@@ -265,7 +265,7 @@ fn expand(query: &Query) -> Option<Expand> {
         match value {
             "status" => expand.status = true,
             "info" => expand.info = true,
-            other => log::info!("Ignoring unknown expansion type {other}"),
+            other => log::info!("Ignoring unknown expansion type {other:?}"),
         }
     }
     Some(expand)
@@ -294,7 +294,7 @@ fn level_scope(query: &Query) -> LevelScope {
         Some(scope) if scope.eq_ignore_ascii_case("cluster") => LevelScope::Cluster,
         Some(scope) => {
             log::warn!(
-                "Received invalid scope '{scope}' in a request to set a log level; using 'worker' instead"
+                "Received invalid scope {scope:?} in a request to set a log level; using 'worker' instead"
             );
             LevelScope::Worker
         }

@@ -9,36 +9,54 @@ use Importance::{High, Low, Medium};
 /// The settings that the worker itself reads of a source connector.
 pub(super) fn of_sources() -> ConfigDef {
     let exactly_once = "Exactly Once Support";
-    let with = |key: ConfigKey, group: &str, order, width, shown: &str| key.shown(group, order, width, shown);
     common().define_all([
-        with(
-            ConfigKey::new("topic.creation.groups", List, Low, "Groups of configurations for topics created by source connectors")
-                .default("")
-                .validator(Validator::UniqueAliases),
-            "Topic Creation", 1, Width::Long, "Topic Creation Groups",
-        ),
-        with(
-            ConfigKey::new("exactly.once.support", String, Medium, "Whether the connector must be able to deliver exactly once: 'required' or 'requested'.")
-                .default("requested")
-                .validator(any_case(&["requested", "required"])),
-            exactly_once, 2, Width::Short, "Exactly once support",
-        ),
-        with(
-            ConfigKey::new("transaction.boundary", String, Medium, "When a transaction of the source tasks ends: with each poll, after an interval, or where the connector says.")
-                .default("poll")
-                .validator(any_case(&["poll", "interval", "connector"])),
-            exactly_once, 3, Width::Short, "Transaction Boundary",
-        ),
-        with(
-            ConfigKey::new("transaction.boundary.interval.ms", Long, Low, "With the transaction boundary 'interval': milliseconds between commits. The worker's interval for offset commits if not set.")
-                .validator(Validator::Nullable(Box::new(Validator::AtLeast(0)))),
-            exactly_once, 4, Width::Short, "Transaction boundary interval",
-        ),
-        with(
-            ConfigKey::new("offsets.storage.topic", String, Low, "A topic of its own for the offsets of this connector; distributed workers only.")
-                .validator(Validator::NonEmpty),
-            "offsets.topic", 1, Width::Long, "Offsets topic",
-        ),
+        ConfigKey::new(
+            "topic.creation.groups",
+            List,
+            Low,
+            "Groups of configurations for topics created by source connectors",
+        )
+        .default("")
+        .validator(Validator::UniqueAliases)
+        .shown("Topic Creation", 1, Width::Long, "Topic Creation Groups"),
+        ConfigKey::new(
+            "exactly.once.support",
+            String,
+            Medium,
+            "Whether the connector must be able to deliver exactly once: 'required' \
+             or 'requested'.",
+        )
+        .default("requested")
+        .validator(any_case(&["requested", "required"]))
+        .shown(exactly_once, 2, Width::Short, "Exactly once support"),
+        ConfigKey::new(
+            "transaction.boundary",
+            String,
+            Medium,
+            "When a transaction of the source tasks ends: with each poll, after an \
+             interval, or where the connector says.",
+        )
+        .default("poll")
+        .validator(any_case(&["poll", "interval", "connector"]))
+        .shown(exactly_once, 3, Width::Short, "Transaction Boundary"),
+        ConfigKey::new(
+            "transaction.boundary.interval.ms",
+            Long,
+            Low,
+            "With the transaction boundary 'interval': milliseconds between commits. \
+             The worker's interval for offset commits if not set.",
+        )
+        .validator(Validator::Nullable(Box::new(Validator::AtLeast(0))))
+        .shown(exactly_once, 4, Width::Short, "Transaction boundary interval"),
+        ConfigKey::new(
+            "offsets.storage.topic",
+            String,
+            Low,
+            "A topic of its own for the offsets of this connector; distributed \
+             workers only.",
+        )
+        .validator(Validator::NonEmpty)
+        .shown("offsets.topic", 1, Width::Long, "Offsets topic"),
     ])
 }
 
@@ -49,19 +67,43 @@ pub(super) fn of_sinks() -> ConfigDef {
         ConfigKey::new("topics", List, High, "List of topics to consume, separated by commas")
             .default("")
             .shown("Common", 4, Width::Long, "Topics"),
-        ConfigKey::new("topics.regex", String, High, "Regular expression giving topics to consume; it has to match the whole name. Only one of topics or topics.regex should be specified.")
-            .default("")
-            .validator(Validator::Regex)
-            .shown("Common", 4, Width::Long, "Topics regex"),
-        ConfigKey::new("errors.deadletterqueue.topic.name", String, Medium, "The topic for records that end in an error when they are converted, transformed or put. Empty: none.")
-            .default("")
-            .shown(errors, 6, Width::Medium, "Dead Letter Queue Topic Name"),
-        ConfigKey::new("errors.deadletterqueue.topic.replication.factor", Short, Medium, "Replication factor of the dead letter queue topic when it does not exist yet.")
-            .default("3")
-            .shown(errors, 7, Width::Medium, "Dead Letter Queue Topic Replication Factor"),
-        ConfigKey::new("errors.deadletterqueue.context.headers.enable", Boolean, Medium, "Whether headers that describe the error are added to records of the dead letter queue.")
-            .default("false")
-            .shown(errors, 8, Width::Medium, "Enable Error Context Headers"),
+        ConfigKey::new(
+            "topics.regex",
+            String,
+            High,
+            "Regular expression giving topics to consume; it has to match the whole \
+             name. Only one of topics or topics.regex should be specified.",
+        )
+        .default("")
+        .validator(Validator::Regex)
+        .shown("Common", 4, Width::Long, "Topics regex"),
+        ConfigKey::new(
+            "errors.deadletterqueue.topic.name",
+            String,
+            Medium,
+            "The topic for records that end in an error when they are converted, \
+             transformed or put. Empty: none.",
+        )
+        .default("")
+        .shown(errors, 6, Width::Medium, "Dead Letter Queue Topic Name"),
+        ConfigKey::new(
+            "errors.deadletterqueue.topic.replication.factor",
+            Short,
+            Medium,
+            "Replication factor of the dead letter queue topic when it does not exist \
+             yet.",
+        )
+        .default("3")
+        .shown(errors, 7, Width::Medium, "Dead Letter Queue Topic Replication Factor"),
+        ConfigKey::new(
+            "errors.deadletterqueue.context.headers.enable",
+            Boolean,
+            Medium,
+            "Whether headers that describe the error are added to records of the dead \
+             letter queue.",
+        )
+        .default("false")
+        .shown(errors, 8, Width::Medium, "Enable Error Context Headers"),
     ])
 }
 
@@ -70,66 +112,43 @@ fn common() -> ConfigDef {
 }
 
 fn identity() -> [ConfigKey; 5] {
-    let common = |key: ConfigKey, order, width, shown: &str| key.shown("Common", order, width, shown);
     [
-        common(
-            ConfigKey::required("name", String, High, "Globally unique name to use for this connector.")
-                .validator(Validator::custom("not empty and without control characters", check_name)),
-            1,
-            Width::Medium,
-            "Connector name",
-        ),
-        common(
-            ConfigKey::required(
-                "connector.class",
-                String,
-                High,
-                "Name or alias of the class of this connector.",
-            ),
-            2,
-            Width::Long,
-            "Connector class",
-        ),
-        common(
-            ConfigKey::new(
-                "connector.plugin.version",
-                String,
-                Medium,
-                "The version, or range of versions, of the connector class.",
-            )
-            .default(VERSION),
-            3,
-            Width::Medium,
-            "Connector version",
-        ),
-        common(
-            ConfigKey::new("tasks.max", Int, High, "Maximum number of tasks to use for this connector.")
-                .default("1")
-                .at_least(1),
-            4,
-            Width::Short,
-            "Tasks max",
-        ),
-        common(
-            ConfigKey::new(
-                "tasks.max.enforce",
-                Boolean,
-                Low,
-                "Whether a connector that makes more tasks than tasks.max fails. Deprecated.",
-            )
-            .default("true"),
-            5,
-            Width::Short,
-            "Enforce tasks max",
-        ),
+        ConfigKey::required("name", String, High, "Globally unique name to use for this connector.")
+            .validator(Validator::custom("not empty and without control characters", check_name))
+            .shown("Common", 1, Width::Medium, "Connector name"),
+        ConfigKey::required("connector.class", String, High, "Name or alias of the class of this connector.")
+            .shown("Common", 2, Width::Long, "Connector class"),
+        ConfigKey::new(
+            "connector.plugin.version",
+            String,
+            Medium,
+            "The version, or range of versions, of the connector class.",
+        )
+        .default(VERSION)
+        .shown("Common", 3, Width::Medium, "Connector version"),
+        ConfigKey::new("tasks.max", Int, High, "Maximum number of tasks to use for this connector.")
+            .default("1")
+            .at_least(1)
+            .shown("Common", 4, Width::Short, "Tasks max"),
+        ConfigKey::new(
+            "tasks.max.enforce",
+            Boolean,
+            Low,
+            "Whether a connector that makes more tasks than tasks.max fails. \
+             Deprecated.",
+        )
+        .default("true")
+        .shown("Common", 5, Width::Short, "Enforce tasks max"),
     ]
 }
 
 fn converters() -> impl Iterator<Item = ConfigKey> {
     let kinds = [("key", "Key"), ("value", "Value"), ("header", "Header")];
     (6..).step_by(2).zip(kinds).flat_map(|(order, (kind, shown))| {
-        let doc =
-            format!("The class that converts {kind}s between Kafka and Connect; the worker's if not set.");
+        let doc = format!(
+            "The class that converts {kind}s between Kafka and Connect; the worker's \
+             if not set."
+        );
         let name = format!("{kind}.converter");
         let class = ConfigKey::new(&name, Class, Low, &doc);
         let doc = format!("The version, or range of versions, of the {kind} converter class.");
@@ -154,7 +173,8 @@ fn processing() -> [ConfigKey; 8] {
             "config.action.reload",
             String,
             Low,
-            "What to do when a value from a config provider expires: 'none' or 'restart' the connector.",
+            "What to do when a value from a config provider expires: 'none' or \
+             'restart' the connector.",
         )
         .default("restart")
         .one_of(&["none", "restart"])
@@ -163,7 +183,8 @@ fn processing() -> [ConfigKey; 8] {
             "errors.retry.timeout",
             Long,
             Medium,
-            "For how many milliseconds a failed operation is retried: 0 not at all, -1 for ever.",
+            "For how many milliseconds a failed operation is retried: 0 not at all, \
+             -1 for ever.",
         )
         .default("0")
         .shown(errors, 1, Width::Medium, "Retry Timeout for Errors"),
@@ -191,7 +212,8 @@ fn processing() -> [ConfigKey; 8] {
             "errors.log.include.messages",
             Boolean,
             Medium,
-            "Whether the log names topic, partition, offset and timestamp of the record that failed.",
+            "Whether the log names topic, partition, offset and timestamp of the \
+             record that failed.",
         )
         .default("false")
         .shown(errors, 5, Width::Short, "Log Error Details"),
@@ -213,7 +235,8 @@ fn check_name(value: Option<&TypedValue>) -> Result<(), std::string::String> {
         return Ok(());
     }
     Err(format!(
-        "String may not contain control sequences but had the following ASCII chars: {}",
+        "String may not contain control sequences but had the following ASCII \
+         chars: {}",
         controls.join(", ")
     ))
 }

@@ -94,9 +94,8 @@ pub(in crate::rest) fn offsets_body(body: &[u8]) -> Result<Vec<(Json, Json)>, Bo
 
 fn offset_entry(index: usize, entry: &RawValue) -> Result<(Json, Json), BodyError> {
     let here = format!("offsets[{index}]");
-    match kind(entry) {
-        Kind::Object => {}
-        other => return Err(wrong(&here, "an object", other)),
+    if kind(entry) != Kind::Object {
+        return Err(wrong(&here, "an object", kind(entry)));
     }
     let mut fields: Fields<'_> = parse(entry.get().as_bytes())?;
     only_known(&fields, &["partition", "offset"], "partition, offset")?;
@@ -122,10 +121,10 @@ fn object(body: &[u8]) -> Result<Fields<'_>, BodyError> {
         return Err(BodyError::Missing);
     }
     let whole: &RawValue = parse(body)?;
-    match kind(whole) {
-        Kind::Object => parse(body),
-        other => Err(BodyError::NotAnObject(other.describe())),
+    if kind(whole) != Kind::Object {
+        return Err(BodyError::NotAnObject(kind(whole).describe()));
     }
+    parse(body)
 }
 
 fn parse<'b, T: Deserialize<'b>>(json: &'b [u8]) -> Result<T, BodyError> {
@@ -310,5 +309,23 @@ mod tests {
             assert_eq!(level_body(body.as_bytes()), Err(BodyError::NoLevel), "{body}");
         }
         assert_eq!(level_body(b"null"), Err(BodyError::NotAnObject("null")));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(body: Vec<u8>, json in "[\\[\\]{}:,\"a0-9.eE+ -]{0,40}") {
+            for body in [&body[..], json.as_bytes()] {
+                drop(create_body(body));
+                drop(config_body(body));
+                drop(offsets_body(body));
+                drop(level_body(body));
+            }
+        }
+
+        #[test]
+        fn any_number_keeps_its_text(number in "-?(0|[1-9][0-9]{0,30})([.][0-9]{1,30})?([eE][+-]?[0-9]{1,4})?") {
+            let body = format!(r#"{{"k":{number}}}"#);
+            proptest::prop_assert_eq!(config(&body), [entry("k", Some(&number))]);
+        }
     }
 }

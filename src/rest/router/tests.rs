@@ -311,3 +311,18 @@ fn types_wanted() {
         assert!(ok || found == Err(Refusal::NotAcceptable), "{accept}: {found:?}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_name_can_be_addressed(name in "[^\\p{Cc}]{1,20}") {
+        proptest::prop_assume!(name != "." && name != "..");
+        let line = format!("GET /connectors/{}", path::encode_segment(&name));
+        proptest::prop_assert_eq!(plain(&line), Ok(Route::Connector(name.as_str().into())));
+    }
+
+    #[test]
+    fn any_target_is_routed_or_refused(target in "\\PC{0,40}", method in "[A-Z]{0,7}") {
+        let request = request_to(ListenerLabel::Main, &method, &target, &[("Accept", &target)], "");
+        drop(route(&request, AdminMode::WithMain));
+    }
+}
