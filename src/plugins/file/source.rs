@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use super::input::{Got, Input, REPLACED_GRACE};
 use super::lines::{Line, Lines};
 use super::{FILE, file_key};
