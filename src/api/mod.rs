@@ -13,6 +13,7 @@ pub mod record;
 pub mod registry;
 pub mod sink;
 pub mod source;
+pub mod text;
 
 use indexmap::IndexMap;
 

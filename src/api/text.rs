@@ -1,0 +1,229 @@
+//! Values as text in the forms that Java gives them, which Connect users know from topics and files.
+
+use std::fmt::{self, Display, Formatter};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::data::{Decimal, Struct, Value};
+
+/// Prints a value as Java's `String.valueOf` does: `12.5`, `[1, a]`, `{k=v}`, `Struct{a=1,b=x}`.
+///
+/// Bytes are printed in Base64, since what Java prints for them is an address.
+pub fn java_text(value: &Value) -> impl Display + '_ {
+    JavaText(value)
+}
+
+/// Prints a number as Java's `Float.toString`: the fewest digits that identify it.
+pub fn float32_text(number: f32) -> impl Display {
+    FloatText { number, magnitude: number.abs().into() }
+}
+
+/// Prints a number as Java's `Double.toString`: the fewest digits that identify it.
+pub fn float64_text(number: f64) -> impl Display {
+    FloatText { number, magnitude: number.abs() }
+}
+
+/// The class that holds a value in Java, as error messages name it.
+pub fn java_class(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Boolean(_) => "class java.lang.Boolean",
+        Value::Int8(_) => "class java.lang.Byte",
+        Value::Int16(_) => "class java.lang.Short",
+        Value::Int32(_) => "class java.lang.Integer",
+        Value::Int64(_) => "class java.lang.Long",
+        Value::Float32(_) => "class java.lang.Float",
+        Value::Float64(_) => "class java.lang.Double",
+        Value::String(_) => "class java.lang.String",
+        Value::Bytes(_) => "class [B",
+        Value::Decimal(_) => "class java.math.BigDecimal",
+        Value::Instant(_) => "class java.util.Date",
+        Value::Array(_) => "class java.util.ArrayList",
+        Value::Map(_) => "class java.util.HashMap",
+        Value::Struct(_) => "class org.apache.kafka.connect.data.Struct",
+    }
+}
+
+struct JavaText<'a>(&'a Value);
+
+impl Display for JavaText<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Null => f.write_str("null"),
+            Value::Boolean(v) => write!(f, "{v}"),
+            Value::Int8(v) => write!(f, "{v}"),
+            Value::Int16(v) => write!(f, "{v}"),
+            Value::Int32(v) => write!(f, "{v}"),
+            Value::Int64(v) => write!(f, "{v}"),
+            Value::Float32(v) => write!(f, "{}", float32_text(*v)),
+            Value::Float64(v) => write!(f, "{}", float64_text(*v)),
+            Value::String(v) => f.write_str(v),
+            Value::Bytes(v) => f.write_str(&BASE64.encode(v)),
+            Value::Decimal(v) => write!(f, "{v}"),
+            Value::Instant(v) => write_instant(f, *v),
+            Value::Array(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{}", JavaText(item))?;
+                }
+                f.write_str("]")
+            }
+            Value::Map(entries) => {
+                f.write_str("{")?;
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{}={}", JavaText(key), JavaText(value))?;
+                }
+                f.write_str("}")
+            }
+            Value::Struct(fields) => write_struct(f, fields),
+        }
+    }
+}
+
+/// Fields without a value are left out.
+fn write_struct(f: &mut Formatter<'_>, fields: &Struct) -> fmt::Result {
+    f.write_str("Struct{")?;
+    for (index, (name, _, value)) in fields.iter().filter(|(_, _, value)| !value.is_null()).enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        write!(f, "{comma}{name}={}", JavaText(value))?;
+    }
+    f.write_str("}")
+}
+
+/// `Thu Jan 01 00:00:00 UTC 1970`; the bare milliseconds beyond the year 9999.
+fn write_instant(f: &mut Formatter<'_>, milliseconds: i64) -> fmt::Result {
+    match jiff::Timestamp::from_millisecond(milliseconds) {
+        Ok(instant) => write!(f, "{}", instant.strftime("%a %b %d %H:%M:%S UTC %Y")),
+        Err(_) => write!(f, "{milliseconds}"),
+    }
+}
+
+struct FloatText<N> {
+    number: N,
+    magnitude: f64,
+}
+
+impl<N: Display + fmt::Debug + fmt::LowerExp> Display for FloatText<N> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let FloatText { number, magnitude } = self;
+        if magnitude.is_nan() {
+            return f.write_str("NaN");
+        }
+        if magnitude.is_infinite() {
+            return f.write_str(if number.to_string().starts_with('-') { "-Infinity" } else { "Infinity" });
+        }
+        if *magnitude == 0.0 || (1e-3..1e7).contains(magnitude) {
+            return write!(f, "{number:?}");
+        }
+        let scientific = format!("{number:e}");
+        match scientific.split_once('e') {
+            Some((digits, exponent)) if digits.contains('.') => write!(f, "{digits}E{exponent}"),
+            Some((digits, exponent)) => write!(f, "{digits}.0E{exponent}"),
+            None => f.write_str(&scientific),
+        }
+    }
+}
+
+impl Display for Decimal {
+    /// As Java's `BigDecimal.toString`: `1.50`, `1E+3`, `1E-7`.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (sign, digits) = (self.unscaled.sign(), self.unscaled.magnitude().to_string());
+        if sign == num_bigint::Sign::Minus {
+            f.write_str("-")?;
+        }
+        let exponent = digits.len() as i64 - 1 - i64::from(self.scale);
+        match usize::try_from(self.scale) {
+            Ok(0) => f.write_str(&digits),
+            Ok(scale) if exponent >= -6 => match digits.len().checked_sub(scale) {
+                None | Some(0) => write!(f, "0.{digits:0>scale$}"),
+                Some(point) => {
+                    let (whole, fraction) = digits.split_at(point);
+                    write!(f, "{whole}.{fraction}")
+                }
+            },
+            Ok(_) | Err(_) => {
+                let (first, rest) = digits.split_at(1);
+                let point = if rest.is_empty() { "" } else { "." };
+                write!(f, "{first}{point}{rest}")?;
+                if exponent == 0 { Ok(()) } else { write!(f, "E{exponent:+}") }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use indexmap::IndexMap;
+
+    use super::super::data::{Fields, Schema, SchemaKind};
+    use super::*;
+
+    #[test]
+    fn floats_read_as_in_java() {
+        for (number, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (100.0, "100.0"),
+            (9_999_999.0, "9999999.0"),
+            (1e7, "1.0E7"),
+            (-1.25e10, "-1.25E10"),
+            (1e-3, "0.001"),
+            (9.999e-4, "9.999E-4"),
+            (f64::MAX, "1.7976931348623157E308"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(float64_text(number).to_string(), expected);
+        }
+        for (number, expected) in
+            [(12.34_f32, "12.34"), (1e-3, "0.001"), (1e10, "1.0E10"), (f32::MAX, "3.4028235E38")]
+        {
+            assert_eq!(float32_text(number).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn decimals_read_as_in_java() {
+        for (unscaled, scale, expected) in [
+            (150, 2, "1.50"),
+            (-5, 3, "-0.005"),
+            (0, 2, "0.00"),
+            (12, 0, "12"),
+            (1, -3, "1E+3"),
+            (-123, -2, "-1.23E+4"),
+            (1, 6, "0.000001"),
+            (1, 7, "1E-7"),
+            (12, 8, "1.2E-7"),
+            (1, i32::MAX, "1E-2147483647"),
+            (1, i32::MIN, "1E+2147483648"),
+        ] {
+            assert_eq!(Decimal { unscaled: unscaled.into(), scale }.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn containers_read_as_in_java() {
+        let map = IndexMap::from([(Value::string("k"), Value::Int32(1)), (Value::string("n"), Value::Null)]);
+        let mut fields = Fields::default();
+        for name in ["a", "b", "c"] {
+            fields.add(name, Arc::new(Schema::new(SchemaKind::String).optional()));
+        }
+        let mut row = Struct::new(Arc::new(Schema::new(SchemaKind::Struct(fields)))).unwrap();
+        row.set("a", Value::Int32(1));
+        row.set("c", Value::string("x"));
+        let list = Value::Array(vec![Value::Map(Box::new(map)), Value::Struct(Box::new(row)), Value::Null]);
+        assert_eq!(java_text(&list).to_string(), "[{k=1, n=null}, Struct{a=1,c=x}, null]");
+    }
+
+    #[test]
+    fn instants_read_as_dates_of_java() {
+        assert_eq!(java_text(&Value::Instant(0)).to_string(), "Thu Jan 01 00:00:00 UTC 1970");
+        assert_eq!(java_text(&Value::Instant(i64::MIN)).to_string(), "-9223372036854775808");
+    }
+}

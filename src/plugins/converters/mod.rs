@@ -1,0 +1,20 @@
+//! Converters under Apache's class names. Each but one converts keys, values and headers alike.
+
+mod boolean;
+mod byte_array;
+mod charset;
+mod class;
+mod number;
+mod string;
+
+use crate::api::registry::Registry;
+
+/// Adds all converters.
+pub fn register(registry: &mut Registry) {
+    registry.add_converter(string::CLASS);
+    registry.add_converter(byte_array::CLASS);
+    registry.add_converter(boolean::CLASS);
+    for class in number::CLASSES {
+        registry.add_converter(class);
+    }
+}
