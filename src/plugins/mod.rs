@@ -9,6 +9,7 @@ use crate::api::registry::Registry;
 /// All plug-ins that come with the worker.
 pub fn registry() -> Registry {
     let mut registry = Registry::new();
+    converters::register(&mut registry);
     file::register(&mut registry);
     registry
 }

@@ -1,11 +1,6 @@
 //! Tests of the real binary: with the embedded broker, and with a real Apache Kafka where one is named by
 //! `HERDSMAN_TEST_KAFKA` (`scripts/test` brings one up).
 
-mod conformance;
-mod durability;
 mod exit_codes;
 mod health;
-mod kafka;
-mod records;
-mod rest;
 mod support;

@@ -2,6 +2,7 @@
 
 mod input;
 mod lines;
+mod sink;
 mod source;
 
 use crate::api::config_def::{ConfigKey, ConfigType, Importance};
@@ -12,6 +13,7 @@ const FILE: &str = "file";
 /// Adds both connectors.
 pub fn register(registry: &mut Registry) {
     registry.add_source(source::FileStreamSource);
+    registry.add_sink(sink::FileStreamSink);
 }
 
 fn file_key(documentation: &str) -> ConfigKey {
