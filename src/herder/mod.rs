@@ -29,7 +29,7 @@ use reconcile::Wanted;
 use startup::Startup;
 use view::{ConnectorInfo, ConnectorKind, ConnectorStatus, ConnectorView};
 
-use crate::api::ids::{ConnectorName, TaskId, WorkerId};
+use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use crate::api::registry::{ConnectorClass, Registry};
 use crate::health::{Stage, StartupPhase};
 use crate::stdx::reply::Reply;
@@ -65,6 +65,8 @@ pub struct Herder {
     changed: BTreeSet<ConnectorName>,
     /// When to look at which connector again; may hold moments that no longer matter.
     deadlines: BTreeSet<(Instant, ConnectorName)>,
+    /// That of the instance that was started last, of whatever connector or task.
+    last_epoch: Epoch,
     operations: BTreeMap<OperationId, Operation>,
     last_operation: OperationId,
     /// Health requests of a worker that is not ready.
@@ -81,6 +83,7 @@ impl Herder {
             connectors: BTreeMap::new(),
             changed: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            last_epoch: Epoch::default(),
             operations: BTreeMap::new(),
             last_operation: OperationId::default(),
             probes: Vec::new(),
@@ -194,7 +197,7 @@ impl Herder {
             task_stop_timeout: self.settings.task_stop_timeout,
             now,
         };
-        if let Some(deadline) = entry.reconcile(&wanted, effects) {
+        if let Some(deadline) = entry.reconcile(&wanted, &mut self.last_epoch, effects) {
             self.deadlines.insert((deadline, name.clone()));
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskEntry, TaskRun};
 use super::msg::{Effect, Effects, StartTask};
 use super::view::{RunState, Status};
-use crate::api::ids::{ConnectorName, TaskId, WorkerId};
+use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use crate::api::registry::{ConnectorClass, VERSION};
 use crate::store::config_state::{ConnectorConfig, TargetState};
 
@@ -40,16 +40,24 @@ impl<'a> Wanted<'a> {
 
 impl ConnectorEntry {
     /// Does what can be done now. Returns when it wants to be called again at the latest.
-    pub(super) fn reconcile(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) -> Option<Instant> {
+    ///
+    /// `last_epoch` counts for all connectors and tasks together: what is deleted and made anew must not begin with
+    /// an epoch that an abandoned instance of its name still speaks for.
+    pub(super) fn reconcile(
+        &mut self,
+        wanted: &Wanted<'_>,
+        last_epoch: &mut Epoch,
+        effects: &mut Effects,
+    ) -> Option<Instant> {
         if let Some(config) = wanted.config {
             self.settings.clone_from(&config.settings);
         }
-        self.reconcile_instance(wanted, effects);
-        self.reconcile_tasks(wanted, effects);
+        self.reconcile_instance(wanted, last_epoch, effects);
+        self.reconcile_tasks(wanted, last_epoch, effects);
         self.next_deadline()
     }
 
-    fn reconcile_instance(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) {
+    fn reconcile_instance(&mut self, wanted: &Wanted<'_>, last_epoch: &mut Epoch, effects: &mut Effects) {
         let started = wanted.runnable().filter(|config| config.target == TargetState::Started);
         match self.instance {
             Instance::Starting(revision) | Instance::Running(revision) => {
@@ -85,7 +93,10 @@ impl ConnectorEntry {
             Instance::Absent => {}
         }
         match started {
-            Some(config) if !self.offsets_change => self.start_instance(wanted, config, effects),
+            Some(config) if !self.offsets_change => {
+                self.epoch = take_epoch(last_epoch);
+                self.start_instance(wanted, config, effects);
+            }
             Some(_) => {}
             None => self.rest_instance(wanted),
         }
@@ -93,7 +104,6 @@ impl ConnectorEntry {
 
     fn start_instance(&mut self, wanted: &Wanted<'_>, config: &ConnectorConfig, effects: &mut Effects) {
         self.restart = false;
-        self.epoch = self.epoch.next();
         let Some(class) = wanted.class else {
             // Settings are validated before they are stored, so this takes a class that this worker no longer has.
             let trace =
@@ -124,7 +134,7 @@ impl ConnectorEntry {
         self.status = Some(wanted.status(state, None));
     }
 
-    fn reconcile_tasks(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) {
+    fn reconcile_tasks(&mut self, wanted: &Wanted<'_>, last_epoch: &mut Epoch, effects: &mut Effects) {
         let config = wanted.runnable().filter(|config| config.target != TargetState::Stopped);
         for (index, task) in &mut self.tasks {
             let id = TaskId { connector: wanted.name.clone(), index: *index };
@@ -140,10 +150,16 @@ impl ConnectorEntry {
             return;
         }
         self.tasks.retain(|index, _| (*index as usize) < config.tasks.len());
-        self.start_tasks(wanted, config, effects);
+        self.start_tasks(wanted, config, last_epoch, effects);
     }
 
-    fn start_tasks(&mut self, wanted: &Wanted<'_>, config: &ConnectorConfig, effects: &mut Effects) {
+    fn start_tasks(
+        &mut self,
+        wanted: &Wanted<'_>,
+        config: &ConnectorConfig,
+        last_epoch: &mut Epoch,
+        effects: &mut Effects,
+    ) {
         let Some(class) = wanted.class else { return };
         let paused = config.target == TargetState::Paused;
         for (index, settings) in (0..).zip(&config.tasks) {
@@ -152,7 +168,7 @@ impl ConnectorEntry {
                 continue;
             }
             task.restart = false;
-            task.epoch = task.epoch.next();
+            task.epoch = take_epoch(last_epoch);
             task.run = TaskRun::Running(config.tasks_revision, paused);
             effects.push(Effect::StartTask(Box::new(StartTask {
                 id: TaskId { connector: wanted.name.clone(), index },
@@ -222,4 +238,10 @@ impl TaskEntry {
             TaskRun::Stopping(_) | TaskRun::Absent => {}
         }
     }
+}
+
+/// The epoch of an instance that is about to start.
+fn take_epoch(last: &mut Epoch) -> Epoch {
+    *last = last.next();
+    *last
 }
