@@ -20,8 +20,12 @@ pub(super) enum Instance {
     Starting(Revision),
     /// It runs with this revision of its settings.
     Running(Revision),
-    /// It failed with this revision of its settings, and stays so until those change or it is restarted.
+    /// It failed with this revision of its settings, and stays so until those change or it is restarted. Its `stop`
+    /// is still to be called: what it began may go on.
     Failed(Revision),
+    /// This worker has no connector class of the name that this revision of its settings has: there is nothing to
+    /// start or stop until those change.
+    Classless(Revision),
     /// `stop` was called; waited for until the deadline.
     Stopping(Instant),
 }
@@ -136,8 +140,10 @@ impl ConnectorEntry {
     /// Whether nothing of it runs here.
     pub(super) fn is_absent(&self) -> bool {
         let instance = match self.instance {
-            Instance::Absent | Instance::Failed(_) => true,
-            Instance::Starting(_) | Instance::Running(_) | Instance::Stopping(_) => false,
+            Instance::Absent | Instance::Classless(_) => true,
+            Instance::Starting(_) | Instance::Running(_) | Instance::Failed(_) | Instance::Stopping(_) => {
+                false
+            }
         };
         instance && self.no_task_runs()
     }

@@ -197,7 +197,7 @@ fn verdict(
     if !is_settled(entry, config.target) || is_outdated(entry, config) {
         return None;
     }
-    if let Instance::Failed(_) = entry.instance {
+    if let Instance::Failed(_) | Instance::Classless(_) = entry.instance {
         return Some(Err(HerderError::Failed(start_failure(name, entry))));
     }
     if entry.task_configs != TaskConfigs::Settled {
@@ -219,7 +219,9 @@ fn verdict(
 /// Whether the connector still runs, or failed, with settings that have changed since.
 fn is_outdated(entry: &ConnectorEntry, config: &ConnectorConfig) -> bool {
     match entry.instance {
-        Instance::Running(revision) | Instance::Failed(revision) => revision != config.revision,
+        Instance::Running(revision) | Instance::Failed(revision) | Instance::Classless(revision) => {
+            revision != config.revision
+        }
         Instance::Absent | Instance::Starting(_) | Instance::Stopping(_) => false,
     }
 }

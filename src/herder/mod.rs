@@ -270,7 +270,7 @@ fn kind_of(class: &ConnectorClass) -> ConnectorKind {
 fn is_settled(entry: &ConnectorEntry, target: TargetState) -> bool {
     match entry.instance {
         Instance::Running(_) => !entry.restart,
-        Instance::Failed(_) => !entry.restart,
+        Instance::Failed(_) | Instance::Classless(_) => !entry.restart,
         Instance::Absent => target != TargetState::Started,
         Instance::Starting(_) | Instance::Stopping(_) => false,
     }

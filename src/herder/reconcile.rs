@@ -60,7 +60,7 @@ impl ConnectorEntry {
     fn reconcile_instance(&mut self, wanted: &Wanted<'_>, last_epoch: &mut Epoch, effects: &mut Effects) {
         let started = wanted.runnable().filter(|config| config.target == TargetState::Started);
         match self.instance {
-            Instance::Starting(revision) | Instance::Running(revision) => {
+            Instance::Starting(revision) | Instance::Running(revision) | Instance::Failed(revision) => {
                 let keep = started.is_some_and(|config| config.revision == revision) && !self.restart;
                 if !keep {
                     effects.push(Effect::StopConnector(wanted.name.clone(), self.epoch));
@@ -83,7 +83,7 @@ impl ConnectorEntry {
                 effects.push(Effect::AbandonConnector(wanted.name.clone(), self.epoch));
                 self.instance = Instance::Absent;
             }
-            Instance::Failed(revision) => {
+            Instance::Classless(revision) => {
                 let retry = started.is_none_or(|config| config.revision != revision) || self.restart;
                 if !retry {
                     return;
@@ -109,7 +109,7 @@ impl ConnectorEntry {
             let trace =
                 "This worker has no connector class of the configured name; see GET /connector-plugins";
             self.status = Some(wanted.status(RunState::Failed, Some(trace)));
-            self.instance = Instance::Failed(config.revision);
+            self.instance = Instance::Classless(config.revision);
             return;
         };
         effects.push(Effect::StartConnector {
@@ -185,7 +185,11 @@ impl ConnectorEntry {
     fn next_deadline(&self) -> Option<Instant> {
         let instance = match self.instance {
             Instance::Stopping(deadline) => Some(deadline),
-            Instance::Absent | Instance::Starting(_) | Instance::Running(_) | Instance::Failed(_) => None,
+            Instance::Absent
+            | Instance::Starting(_)
+            | Instance::Running(_)
+            | Instance::Failed(_)
+            | Instance::Classless(_) => None,
         };
         let tasks = self.tasks.values().filter_map(|task| match task.run {
             TaskRun::Stopping(deadline) => Some(deadline),
