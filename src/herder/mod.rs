@@ -269,8 +269,7 @@ fn kind_of(class: &ConnectorClass) -> ConnectorKind {
 /// Whether the connector itself has come to rest: runs, failed, or is not to run.
 fn is_settled(entry: &ConnectorEntry, target: TargetState) -> bool {
     match entry.instance {
-        Instance::Running(_) => !entry.restart,
-        Instance::Failed(_) | Instance::Classless(_) => !entry.restart,
+        Instance::Running(_) | Instance::Failed(_) | Instance::Classless(_) => true,
         Instance::Absent => target != TargetState::Started,
         Instance::Starting(_) | Instance::Stopping(_) => false,
     }
