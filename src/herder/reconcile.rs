@@ -36,6 +36,15 @@ impl<'a> Wanted<'a> {
         let version = self.class.map(|_| VERSION);
         Status { state, worker: self.worker.clone(), trace: trace.map(Into::into), version }
     }
+
+    /// What an instance came to does not speak for the one that follows it.
+    fn outdate(&self, status: &mut Option<Status>) {
+        if let Some(status) = status
+            && status.state != RunState::Restarting
+        {
+            *status = self.status(RunState::Unassigned, None);
+        }
+    }
 }
 
 impl ConnectorEntry {
@@ -104,6 +113,7 @@ impl ConnectorEntry {
 
     fn start_instance(&mut self, wanted: &Wanted<'_>, config: &ConnectorConfig, effects: &mut Effects) {
         self.restart = false;
+        wanted.outdate(&mut self.status);
         let Some(class) = wanted.class else {
             // Settings are validated before they are stored, so this takes a class that this worker no longer has.
             let trace =
@@ -168,6 +178,7 @@ impl ConnectorEntry {
                 continue;
             }
             task.restart = false;
+            wanted.outdate(&mut task.status);
             task.epoch = take_epoch(last_epoch);
             task.run = TaskRun::Running(config.tasks_revision, paused);
             effects.push(Effect::StartTask(Box::new(StartTask {
