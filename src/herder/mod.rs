@@ -51,7 +51,10 @@ pub struct HerderSettings {
 enum Phase {
     Starting(Startup),
     Ready,
+    /// Connectors and tasks end; nothing starts any more.
     Stopping,
+    /// All have ended or were abandoned, and the outside was told.
+    Stopped,
 }
 
 /// The state of the worker. Owned by the tick thread.
@@ -104,7 +107,7 @@ impl Herder {
         match &self.phase {
             Phase::Starting(startup) => Some(startup.stage()),
             Phase::Ready => None,
-            Phase::Stopping => Some(Stage::ShuttingDown),
+            Phase::Stopping | Phase::Stopped => Some(Stage::ShuttingDown),
         }
     }
 
@@ -137,12 +140,12 @@ impl Herder {
             },
             Phase::Ready => self.serve(request, effects),
             // Dropped: its reply says that the worker is shutting down.
-            Phase::Stopping => drop(request),
+            Phase::Stopping | Phase::Stopped => drop(request),
         }
     }
 
     fn begin_stop(&mut self, effects: &mut Effects) {
-        if matches!(self.phase, Phase::Stopping) {
+        if !self.may_run() {
             return;
         }
         self.phase = Phase::Stopping;
@@ -173,11 +176,21 @@ impl Herder {
         }
         self.go_on_with_start(effects);
         if matches!(self.phase, Phase::Stopping) && self.connectors.values().all(ConnectorEntry::is_absent) {
+            self.phase = Phase::Stopped;
             effects.push(Effect::Exit(Exit::Stopped));
         }
     }
 
+    /// Whether anything may run at all.
+    fn may_run(&self) -> bool {
+        match self.phase {
+            Phase::Starting(_) | Phase::Ready => true,
+            Phase::Stopping | Phase::Stopped => false,
+        }
+    }
+
     fn reconcile(&mut self, now: Instant, name: &ConnectorName, effects: &mut Effects) {
+        let may_run = self.may_run();
         let config = self.configs.connector(name);
         let entry = match self.connectors.get_mut(name) {
             Some(entry) => entry,
@@ -192,7 +205,7 @@ impl Herder {
             name,
             config,
             class: class.as_ref(),
-            may_run: !matches!(self.phase, Phase::Stopping),
+            may_run,
             worker: &self.settings.worker,
             task_stop_timeout: self.settings.task_stop_timeout,
             now,

@@ -71,13 +71,13 @@ impl Herder {
     }
 
     pub(super) fn offsets_read(&mut self, result: Result<(), String>, effects: &mut Effects) {
-        match (result, &mut self.phase) {
-            (Err(why), _) => effects.push(Effect::Exit(Exit::OffsetsUnreadable(why))),
-            (Ok(()), Phase::Starting(startup)) => {
+        let Phase::Starting(startup) = &mut self.phase else { return };
+        match result {
+            Ok(()) => {
                 startup.offsets_read = true;
                 self.begin_to_serve(effects);
             }
-            (Ok(()), Phase::Ready | Phase::Stopping) => {}
+            Err(why) => effects.push(Effect::Exit(Exit::OffsetsUnreadable(why))),
         }
     }
 
