@@ -102,6 +102,20 @@ pub(super) enum Waiter {
     Stopped(Reply<Answer<()>>),
 }
 
+impl Waiter {
+    /// Whether anybody still waits.
+    pub(super) fn is_wanted(&self) -> bool {
+        match self {
+            Waiter::CommandLine { .. } => true,
+            Waiter::Created(reply) => reply.is_wanted(),
+            Waiter::Put(_, reply) => reply.is_wanted(),
+            Waiter::Restarted(reply) | Waiter::TaskRestarted(_, reply) | Waiter::Stopped(reply) => {
+                reply.is_wanted()
+            }
+        }
+    }
+}
+
 /// One connector, as it is here.
 #[derive(Debug)]
 pub(super) struct ConnectorEntry {

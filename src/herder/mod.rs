@@ -263,6 +263,7 @@ impl Herder {
 
     fn wait(&mut self, name: &ConnectorName, waiter: Waiter) {
         let entry = self.connectors.entry(name.clone()).or_insert_with(ConnectorEntry::new);
+        entry.waiters.retain(Waiter::is_wanted);
         entry.waiters.push(waiter);
         self.changed.insert(name.clone());
     }
