@@ -35,7 +35,7 @@ impl Herder {
                 entry.status = Some(status(RunState::Failed, Some(trace)));
                 entry.task_configs = TaskConfigs::Settled;
             }
-            (ConnectorEventKind::TaskConfigs(tasks), Instance::Running(_)) => {
+            (ConnectorEventKind::TaskConfigs(tasks), Instance::Running(_)) if entry.is_asked() => {
                 self.task_configs_made(&name, tasks, effects);
             }
             (ConnectorEventKind::ReconfigurationRequested, Instance::Running(_)) => {
@@ -164,6 +164,14 @@ impl Herder {
 }
 
 impl ConnectorEntry {
+    /// Whether the connector was asked for its tasks: what it says unasked was meant for an earlier question.
+    fn is_asked(&self) -> bool {
+        match self.task_configs {
+            TaskConfigs::Asked | TaskConfigs::AskedAndDue => true,
+            TaskConfigs::Settled | TaskConfigs::Due => false,
+        }
+    }
+
     /// What the connector said of its tasks is in force.
     pub(super) fn task_configs_done(&mut self) {
         self.task_configs = match self.task_configs {

@@ -82,10 +82,13 @@ impl Herder {
         self.configs.apply(entry);
         let name = entry.connector().clone();
         self.changed.insert(name.clone());
-        if let ConfigEntry::Tasks { .. } = entry
-            && let Some(connector) = self.connectors.get_mut(&name)
-        {
-            connector.task_configs_done();
+        if let Some(connector) = self.connectors.get_mut(&name) {
+            match entry {
+                ConfigEntry::Tasks { .. } => connector.task_configs_done(),
+                // A new connector of its name has not used them.
+                ConfigEntry::Removed(_) => connector.topics.clear(),
+                ConfigEntry::Connector { .. } | ConfigEntry::Target { .. } => {}
+            }
         }
         let operation = operation.and_then(|operation| self.operations.remove(&operation));
         match operation {
