@@ -7,6 +7,7 @@
 use super::msg::{CommandLineConnector, Draft, Effect, Effects, Exit, HerderError, Request};
 use super::operations::{Asker, Operation, Write};
 use super::{Herder, Phase};
+use crate::api::ids::ConnectorName;
 use crate::health::{Stage, StartupPhase};
 
 /// The most requests that are held while the stores are not there.
@@ -108,6 +109,14 @@ impl Herder {
         log::info!(target: "org.apache.kafka.connect.cli.ConnectStandalone", "Created connector {name} from {file}");
         if let Phase::Starting(startup) = &mut self.phase {
             startup.left.retain(|left| left != name);
+        }
+    }
+
+    /// Whether a connector of that name is still to be created from the command line.
+    pub(super) fn is_on_command_line(&self, name: &ConnectorName) -> bool {
+        match &self.phase {
+            Phase::Starting(startup) => startup.left.iter().any(|left| left == name.as_str()),
+            Phase::Ready | Phase::Stopping | Phase::Stopped => false,
         }
     }
 
