@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::msg::{Answer, Written};
 use super::view::{ConnectorInfo, RunState, Status};
 use crate::api::Settings;
 use crate::api::ids::Epoch;
 use crate::stdx::reply::Reply;
+use crate::stdx::time::Deadline;
 use crate::store::config_state::Revision;
 
 /// The connector itself. Changed only in `reconcile` and by the events of its epoch.
@@ -27,7 +27,7 @@ pub(super) enum Instance {
     /// start or stop until those change.
     Classless(Revision),
     /// `stop` was called; waited for until the deadline.
-    Stopping(Instant),
+    Stopping(Deadline),
 }
 
 /// A task. Changed only in `reconcile` and by the events of its epoch.
@@ -40,7 +40,7 @@ pub(super) enum TaskRun {
     /// It failed with this revision, and stays so until that changes or it is restarted.
     Failed(Revision),
     /// It was told to stop; waited for until the deadline.
-    Stopping(Instant),
+    Stopping(Deadline),
 }
 
 /// A task of the connector, as it is here.

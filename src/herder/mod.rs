@@ -33,6 +33,7 @@ use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use crate::api::registry::{ConnectorClass, Registry};
 use crate::health::{Stage, StartupPhase};
 use crate::stdx::reply::Reply;
+use crate::stdx::time::Deadline;
 use crate::store::config_state::{ConfigState, TargetState};
 
 /// What does not change while the worker runs.
@@ -67,7 +68,7 @@ pub struct Herder {
     /// Connectors about which something changed in this turn.
     changed: BTreeSet<ConnectorName>,
     /// When to look at which connector again; may hold moments that no longer matter.
-    deadlines: BTreeSet<(Instant, ConnectorName)>,
+    deadlines: BTreeSet<(Deadline, ConnectorName)>,
     /// That of the instance that was started last, of whatever connector or task.
     last_epoch: Epoch,
     operations: BTreeMap<OperationId, Operation>,
@@ -99,7 +100,7 @@ impl Herder {
         self.handle(event, effects);
         self.notice_deadlines(now);
         self.settle(now, effects);
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|(deadline, _)| deadline.instant())
     }
 
     /// What the worker waits for; `None` if for nothing but the next request.
@@ -160,7 +161,7 @@ impl Herder {
 
     fn notice_deadlines(&mut self, now: Instant) {
         while let Some((deadline, _)) = self.deadlines.first()
-            && *deadline <= now
+            && deadline.passed(now)
         {
             self.changed.extend(self.deadlines.pop_first().map(|(_, name)| name));
         }

@@ -8,6 +8,7 @@ use super::msg::{Effect, Effects, StartTask};
 use super::view::{RunState, Status};
 use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use crate::api::registry::{ConnectorClass, VERSION};
+use crate::stdx::time::Deadline;
 use crate::store::config_state::{ConnectorConfig, TargetState};
 
 /// How long a connector may take to stop before it is abandoned; fixed, as in Apache.
@@ -57,7 +58,7 @@ impl ConnectorEntry {
         wanted: &Wanted<'_>,
         last_epoch: &mut Epoch,
         effects: &mut Effects,
-    ) -> Option<Instant> {
+    ) -> Option<Deadline> {
         if let Some(config) = wanted.config {
             self.settings.clone_from(&config.settings);
         }
@@ -73,7 +74,7 @@ impl ConnectorEntry {
                 let keep = started.is_some_and(|config| config.revision == revision) && !self.restart;
                 if !keep {
                     effects.push(Effect::StopConnector(wanted.name.clone(), self.epoch));
-                    self.instance = Instance::Stopping(wanted.now + CONNECTOR_STOP_TIMEOUT);
+                    self.instance = Instance::Stopping(Deadline::after(wanted.now, CONNECTOR_STOP_TIMEOUT));
                 } else if self.task_configs == TaskConfigs::Due
                     && self.instance == Instance::Running(revision)
                 {
@@ -82,7 +83,7 @@ impl ConnectorEntry {
                 }
                 return;
             }
-            Instance::Stopping(deadline) if wanted.now < deadline => return,
+            Instance::Stopping(deadline) if !deadline.passed(wanted.now) => return,
             Instance::Stopping(_) => {
                 log::error!(
                     "Connector '{}' failed to properly shut down, has become unresponsive, and is abandoned: \
@@ -193,7 +194,7 @@ impl ConnectorEntry {
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Deadline> {
         let instance = match self.instance {
             Instance::Stopping(deadline) => Some(deadline),
             Instance::Absent
@@ -227,7 +228,7 @@ impl TaskEntry {
                 match pause {
                     None => {
                         effects.push(Effect::StopTask(id, self.epoch));
-                        self.run = TaskRun::Stopping(wanted.now + wanted.task_stop_timeout);
+                        self.run = TaskRun::Stopping(Deadline::after(wanted.now, wanted.task_stop_timeout));
                     }
                     Some(pause) if pause == paused => {}
                     Some(true) => {
@@ -240,7 +241,7 @@ impl TaskEntry {
                     }
                 }
             }
-            TaskRun::Stopping(deadline) if wanted.now >= deadline => {
+            TaskRun::Stopping(deadline) if deadline.passed(wanted.now) => {
                 log::error!("Graceful stop of task {id} failed.");
                 effects.push(Effect::AbandonTask(id, self.epoch));
                 self.run = TaskRun::Absent;
