@@ -15,6 +15,8 @@ mod operations;
 mod reconcile;
 mod requests;
 mod startup;
+#[cfg(test)]
+mod tests;
 pub mod tick_thread;
 pub mod view;
 

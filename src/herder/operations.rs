@@ -61,7 +61,9 @@ impl Herder {
                 // Another write came between: what was checked would undo it.
                 return self.patch(name, changes, reply, effects);
             }
-            asker => asker,
+            asker @ (Asker::CommandLine { .. } | Asker::Create(_) | Asker::Put(_) | Asker::Patch { .. }) => {
+                asker
+            }
         };
         match outcome.and_then(|settings| self.check_name(&name, &asker).map(|()| settings)) {
             Ok(settings) => {
