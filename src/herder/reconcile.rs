@@ -14,6 +14,11 @@ use crate::store::config_state::{ConnectorConfig, TargetState};
 /// How long a connector may take to stop before it is abandoned; fixed, as in Apache.
 pub(super) const CONNECTOR_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Why nothing of a connector can start. Settings are validated before they are stored, so this takes settings that
+/// another worker has validated.
+const NO_CLASS: &str =
+    "This worker has no connector class of the configured name; see GET /connector-plugins";
+
 /// What is wanted of one connector, and what is needed to bring it about.
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a ConnectorName,
@@ -116,10 +121,7 @@ impl ConnectorEntry {
         self.restart = false;
         wanted.outdate(&mut self.status);
         let Some(class) = wanted.class else {
-            // Settings are validated before they are stored, so this takes a class that this worker no longer has.
-            let trace =
-                "This worker has no connector class of the configured name; see GET /connector-plugins";
-            self.status = Some(wanted.status(RunState::Failed, Some(trace)));
+            self.status = Some(wanted.status(RunState::Failed, Some(NO_CLASS)));
             self.instance = Instance::Classless(config.revision);
             return;
         };
@@ -171,7 +173,6 @@ impl ConnectorEntry {
         last_epoch: &mut Epoch,
         effects: &mut Effects,
     ) {
-        let Some(class) = wanted.class else { return };
         let paused = config.target == TargetState::Paused;
         for (index, settings) in (0..).zip(&config.tasks) {
             let task = self.tasks.entry(index).or_insert_with(TaskEntry::new);
@@ -179,6 +180,11 @@ impl ConnectorEntry {
                 continue;
             }
             task.restart = false;
+            let Some(class) = wanted.class else {
+                task.status = Some(wanted.status(RunState::Failed, Some(NO_CLASS)));
+                task.run = TaskRun::Failed(config.tasks_revision);
+                continue;
+            };
             wanted.outdate(&mut task.status);
             task.epoch = take_epoch(last_epoch);
             task.run = TaskRun::Running(config.tasks_revision, paused);
@@ -244,6 +250,7 @@ impl TaskEntry {
             TaskRun::Stopping(deadline) if deadline.passed(wanted.now) => {
                 log::error!("Graceful stop of task {id} failed.");
                 effects.push(Effect::AbandonTask(id, self.epoch));
+                wanted.outdate(&mut self.status);
                 self.run = TaskRun::Absent;
             }
             TaskRun::Failed(revision) => {

@@ -192,3 +192,23 @@ fn topics_are_shown_until_they_are_reset_or_the_connector_is_deleted() {
     let _create = world.create("a", None);
     assert!(world.topics("a").is_empty(), "the topics of the deleted one");
 }
+
+#[test]
+fn what_has_a_class_that_is_not_here_fails_with_all_its_tasks() {
+    let mut world = World::running("a", 1);
+    let gone = ("connector.class", "gone.Connector");
+    let why = "Failed to start connector: a: This worker has no connector class of the configured name; see GET \
+               /connector-plugins";
+    assert_eq!(bad(&world.put("a", &[gone])).to_string(), why);
+    assert_eq!(
+        (world.log().as_str(), world.status("a").as_str()),
+        ("validate a, write a, stop a", "FAILED 0:RUNNING")
+    );
+    assert_eq!(bad(&world.restart_task("a", 0)).to_string(), "Failed to start task: a-0");
+    assert_eq!((world.log().as_str(), world.status("a").as_str()), ("stop a-0", "FAILED 0:FAILED"));
+    good(&world.put("a", &[]));
+    assert_eq!(world.status("a"), "RUNNING 0:RUNNING");
+    good(&world.put("b", &[]));
+    bad(&world.put("b", &[gone]));
+    good(&world.delete("b"));
+}

@@ -99,6 +99,7 @@ fn each_task_has_a_deadline_of_its_own() {
     world.log();
     world.advance(secs(2));
     assert_eq!(world.log(), "abandon a-0");
+    assert_eq!(world.status("a"), "RUNNING 0:RESTARTING 1:RESTARTING");
     none(&first);
     world.advance(secs(1));
     assert_eq!(world.log(), "abandon a-1, start a-0, start a-1");
