@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::msg::{Answer, Written};
 use super::view::{ConnectorInfo, RunState, Status};
 use crate::api::Settings;
 use crate::api::ids::Epoch;
 use crate::stdx::reply::Reply;
+use crate::stdx::time::Deadline;
 use crate::store::config_state::Revision;
 
 /// The connector itself. Changed only in `reconcile` and by the events of its epoch.
@@ -20,10 +20,14 @@ pub(super) enum Instance {
     Starting(Revision),
     /// It runs with this revision of its settings.
     Running(Revision),
-    /// It failed with this revision of its settings, and stays so until those change or it is restarted.
+    /// It failed with this revision of its settings, and stays so until those change or it is restarted. Its `stop`
+    /// is still to be called: what it began may go on.
     Failed(Revision),
+    /// This worker has no connector class of the name that this revision of its settings has: there is nothing to
+    /// start or stop until those change.
+    Classless(Revision),
     /// `stop` was called; waited for until the deadline.
-    Stopping(Instant),
+    Stopping(Deadline),
 }
 
 /// A task. Changed only in `reconcile` and by the events of its epoch.
@@ -36,7 +40,7 @@ pub(super) enum TaskRun {
     /// It failed with this revision, and stays so until that changes or it is restarted.
     Failed(Revision),
     /// It was told to stop; waited for until the deadline.
-    Stopping(Instant),
+    Stopping(Deadline),
 }
 
 /// A task of the connector, as it is here.
@@ -98,6 +102,20 @@ pub(super) enum Waiter {
     Stopped(Reply<Answer<()>>),
 }
 
+impl Waiter {
+    /// Whether anybody still waits.
+    pub(super) fn is_wanted(&self) -> bool {
+        match self {
+            Waiter::CommandLine { .. } => true,
+            Waiter::Created(reply) => reply.is_wanted(),
+            Waiter::Put(_, reply) => reply.is_wanted(),
+            Waiter::Restarted(reply) | Waiter::TaskRestarted(_, reply) | Waiter::Stopped(reply) => {
+                reply.is_wanted()
+            }
+        }
+    }
+}
+
 /// One connector, as it is here.
 #[derive(Debug)]
 pub(super) struct ConnectorEntry {
@@ -136,8 +154,10 @@ impl ConnectorEntry {
     /// Whether nothing of it runs here.
     pub(super) fn is_absent(&self) -> bool {
         let instance = match self.instance {
-            Instance::Absent | Instance::Failed(_) => true,
-            Instance::Starting(_) | Instance::Running(_) | Instance::Stopping(_) => false,
+            Instance::Absent | Instance::Classless(_) => true,
+            Instance::Starting(_) | Instance::Running(_) | Instance::Failed(_) | Instance::Stopping(_) => {
+                false
+            }
         };
         instance && self.no_task_runs()
     }

@@ -35,7 +35,7 @@ impl Herder {
                 entry.status = Some(status(RunState::Failed, Some(trace)));
                 entry.task_configs = TaskConfigs::Settled;
             }
-            (ConnectorEventKind::TaskConfigs(tasks), Instance::Running(_)) => {
+            (ConnectorEventKind::TaskConfigs(tasks), Instance::Running(_)) if entry.is_asked() => {
                 self.task_configs_made(&name, tasks, effects);
             }
             (ConnectorEventKind::ReconfigurationRequested, Instance::Running(_)) => {
@@ -164,6 +164,14 @@ impl Herder {
 }
 
 impl ConnectorEntry {
+    /// Whether the connector was asked for its tasks: what it says unasked was meant for an earlier question.
+    fn is_asked(&self) -> bool {
+        match self.task_configs {
+            TaskConfigs::Asked | TaskConfigs::AskedAndDue => true,
+            TaskConfigs::Settled | TaskConfigs::Due => false,
+        }
+    }
+
     /// What the connector said of its tasks is in force.
     pub(super) fn task_configs_done(&mut self) {
         self.task_configs = match self.task_configs {
@@ -173,7 +181,7 @@ impl ConnectorEntry {
     }
 }
 
-/// What a waiter is told, `None` if it has to wait on.
+/// What a waiter is told, `None` if it has to wait on. Comes after `reconcile`, so whatever still runs is wanted so.
 fn verdict(
     waiter: &Waiter,
     name: &ConnectorName,
@@ -181,23 +189,37 @@ fn verdict(
     entry: &ConnectorEntry,
 ) -> Option<Result<(), HerderError>> {
     if let Waiter::Stopped(_) = waiter {
-        return entry.is_absent().then_some(Ok(()));
+        // A later request may have it run again before all of it has ended: that moment would never be seen.
+        let overtaken = config.is_some_and(|config| config.target != TargetState::Stopped);
+        return (overtaken || entry.is_absent()).then_some(Ok(()));
     }
-    let Some(config) = config else { return Some(Err(not_found(name))) };
+    let Some(config) = config else {
+        return Some(match waiter {
+            // A client deleted it: it is not waited for any more, and no reason to end the worker.
+            Waiter::CommandLine { .. } => Ok(()),
+            Waiter::Created(_)
+            | Waiter::Put(..)
+            | Waiter::Restarted(_)
+            | Waiter::TaskRestarted(..)
+            | Waiter::Stopped(_) => Err(not_found(name)),
+        });
+    };
     if let Waiter::TaskRestarted(index, _) = waiter {
-        let task = entry.tasks.get(index);
-        let failed = || HerderError::Failed(format!("Failed to start task: {name}-{index}"));
-        return match task.map(|task| (&task.run, task.restart)) {
-            Some((TaskRun::Running(..), false)) | None => Some(Ok(())),
-            Some((TaskRun::Failed(_), false)) => Some(Err(failed())),
-            Some((TaskRun::Running(..) | TaskRun::Failed(_), true)) => None,
-            Some((TaskRun::Stopping(_) | TaskRun::Absent, _)) => None,
+        if *index as usize >= config.tasks.len() {
+            return Some(Err(HerderError::NotFound(format!("Task {name}-{index} not found"))));
+        }
+        return match entry.tasks.get(index)?.run {
+            TaskRun::Running(..) => Some(Ok(())),
+            TaskRun::Failed(_) => {
+                Some(Err(HerderError::Failed(format!("Failed to start task: {name}-{index}"))))
+            }
+            TaskRun::Stopping(_) | TaskRun::Absent => None,
         };
     }
-    if !is_settled(entry, config.target) || is_outdated(entry, config) {
+    if !is_settled(entry, config.target) {
         return None;
     }
-    if let Instance::Failed(_) = entry.instance {
+    if let Instance::Failed(_) | Instance::Classless(_) = entry.instance {
         return Some(Err(HerderError::Failed(start_failure(name, entry))));
     }
     if entry.task_configs != TaskConfigs::Settled {
@@ -214,14 +236,6 @@ fn verdict(
         | Waiter::Stopped(_) => true,
     };
     tasks_started.then_some(Ok(()))
-}
-
-/// Whether the connector still runs, or failed, with settings that have changed since.
-fn is_outdated(entry: &ConnectorEntry, config: &ConnectorConfig) -> bool {
-    match entry.instance {
-        Instance::Running(revision) | Instance::Failed(revision) => revision != config.revision,
-        Instance::Absent | Instance::Starting(_) | Instance::Stopping(_) => false,
-    }
 }
 
 fn start_failure(name: &ConnectorName, entry: &ConnectorEntry) -> String {

@@ -15,6 +15,8 @@ mod operations;
 mod reconcile;
 mod requests;
 mod startup;
+#[cfg(test)]
+mod tests;
 pub mod tick_thread;
 pub mod view;
 
@@ -29,10 +31,11 @@ use reconcile::Wanted;
 use startup::Startup;
 use view::{ConnectorInfo, ConnectorKind, ConnectorStatus, ConnectorView};
 
-use crate::api::ids::{ConnectorName, TaskId, WorkerId};
+use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use crate::api::registry::{ConnectorClass, Registry};
 use crate::health::{Stage, StartupPhase};
 use crate::stdx::reply::Reply;
+use crate::stdx::time::Deadline;
 use crate::store::config_state::{ConfigState, TargetState};
 
 /// What does not change while the worker runs.
@@ -51,7 +54,10 @@ pub struct HerderSettings {
 enum Phase {
     Starting(Startup),
     Ready,
+    /// Connectors and tasks end; nothing starts any more.
     Stopping,
+    /// All have ended or were abandoned, and the outside was told.
+    Stopped,
 }
 
 /// The state of the worker. Owned by the tick thread.
@@ -64,7 +70,9 @@ pub struct Herder {
     /// Connectors about which something changed in this turn.
     changed: BTreeSet<ConnectorName>,
     /// When to look at which connector again; may hold moments that no longer matter.
-    deadlines: BTreeSet<(Instant, ConnectorName)>,
+    deadlines: BTreeSet<(Deadline, ConnectorName)>,
+    /// That of the instance that was started last, of whatever connector or task.
+    last_epoch: Epoch,
     operations: BTreeMap<OperationId, Operation>,
     last_operation: OperationId,
     /// Health requests of a worker that is not ready.
@@ -81,6 +89,7 @@ impl Herder {
             connectors: BTreeMap::new(),
             changed: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            last_epoch: Epoch::default(),
             operations: BTreeMap::new(),
             last_operation: OperationId::default(),
             probes: Vec::new(),
@@ -93,7 +102,7 @@ impl Herder {
         self.handle(event, effects);
         self.notice_deadlines(now);
         self.settle(now, effects);
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|(deadline, _)| deadline.instant())
     }
 
     /// What the worker waits for; `None` if for nothing but the next request.
@@ -101,7 +110,7 @@ impl Herder {
         match &self.phase {
             Phase::Starting(startup) => Some(startup.stage()),
             Phase::Ready => None,
-            Phase::Stopping => Some(Stage::ShuttingDown),
+            Phase::Stopping | Phase::Stopped => Some(Stage::ShuttingDown),
         }
     }
 
@@ -134,12 +143,12 @@ impl Herder {
             },
             Phase::Ready => self.serve(request, effects),
             // Dropped: its reply says that the worker is shutting down.
-            Phase::Stopping => drop(request),
+            Phase::Stopping | Phase::Stopped => drop(request),
         }
     }
 
     fn begin_stop(&mut self, effects: &mut Effects) {
-        if matches!(self.phase, Phase::Stopping) {
+        if !self.may_run() {
             return;
         }
         self.phase = Phase::Stopping;
@@ -154,7 +163,7 @@ impl Herder {
 
     fn notice_deadlines(&mut self, now: Instant) {
         while let Some((deadline, _)) = self.deadlines.first()
-            && *deadline <= now
+            && deadline.passed(now)
         {
             self.changed.extend(self.deadlines.pop_first().map(|(_, name)| name));
         }
@@ -170,11 +179,21 @@ impl Herder {
         }
         self.go_on_with_start(effects);
         if matches!(self.phase, Phase::Stopping) && self.connectors.values().all(ConnectorEntry::is_absent) {
+            self.phase = Phase::Stopped;
             effects.push(Effect::Exit(Exit::Stopped));
         }
     }
 
+    /// Whether anything may run at all.
+    fn may_run(&self) -> bool {
+        match self.phase {
+            Phase::Starting(_) | Phase::Ready => true,
+            Phase::Stopping | Phase::Stopped => false,
+        }
+    }
+
     fn reconcile(&mut self, now: Instant, name: &ConnectorName, effects: &mut Effects) {
+        let may_run = self.may_run();
         let config = self.configs.connector(name);
         let entry = match self.connectors.get_mut(name) {
             Some(entry) => entry,
@@ -189,12 +208,12 @@ impl Herder {
             name,
             config,
             class: class.as_ref(),
-            may_run: !matches!(self.phase, Phase::Stopping),
+            may_run,
             worker: &self.settings.worker,
             task_stop_timeout: self.settings.task_stop_timeout,
             now,
         };
-        if let Some(deadline) = entry.reconcile(&wanted, effects) {
+        if let Some(deadline) = entry.reconcile(&wanted, &mut self.last_epoch, effects) {
             self.deadlines.insert((deadline, name.clone()));
         }
     }
@@ -247,6 +266,7 @@ impl Herder {
 
     fn wait(&mut self, name: &ConnectorName, waiter: Waiter) {
         let entry = self.connectors.entry(name.clone()).or_insert_with(ConnectorEntry::new);
+        entry.waiters.retain(Waiter::is_wanted);
         entry.waiters.push(waiter);
         self.changed.insert(name.clone());
     }
@@ -266,8 +286,7 @@ fn kind_of(class: &ConnectorClass) -> ConnectorKind {
 /// Whether the connector itself has come to rest: runs, failed, or is not to run.
 fn is_settled(entry: &ConnectorEntry, target: TargetState) -> bool {
     match entry.instance {
-        Instance::Running(_) => !entry.restart,
-        Instance::Failed(_) => !entry.restart,
+        Instance::Running(_) | Instance::Failed(_) | Instance::Classless(_) => true,
         Instance::Absent => target != TargetState::Started,
         Instance::Starting(_) | Instance::Stopping(_) => false,
     }

@@ -1,14 +1,14 @@
 //! Operations that go on outside and come back as events: checks and writes of settings, changes of offsets.
 
 use super::connector_entry::Waiter;
-use super::msg::{Answer, Effect, Effects, Exit, HerderError, OperationId, Written};
+use super::msg::{Answer, Draft, Effect, Effects, Exit, HerderError, OperationId, Written};
 use super::view::ConnectorInfo;
 use super::{Herder, not_found};
 use crate::api::Settings;
 use crate::api::ids::ConnectorName;
 use crate::api::source::AlterOffsets;
 use crate::stdx::reply::Reply;
-use crate::store::config_state::{ConfigEntry, TargetState};
+use crate::store::config_state::{ConfigEntry, Revision, TargetState};
 
 /// Who wants a connector written.
 #[derive(Debug)]
@@ -17,8 +17,10 @@ pub(super) enum Asker {
     CommandLine { file: String },
     /// `POST /connectors`: there must be none of that name.
     Create(Reply<Answer<ConnectorInfo>>),
-    /// `PUT` or `PATCH` of its settings.
+    /// `PUT` of its settings.
     Put(Reply<Answer<(Written, ConnectorInfo)>>),
+    /// `PATCH` of its settings, merged into those of `base`.
+    Patch { changes: Draft, base: Revision, reply: Reply<Answer<(Written, ConnectorInfo)>> },
 }
 
 /// A connector's settings on their way to the config store.
@@ -35,7 +37,7 @@ pub(super) enum Operation {
     /// Settings are checked.
     Validating(Write),
     /// Settings are written.
-    Writing(Write, Written),
+    Writing(Write),
     /// A deletion or a stop is written.
     Ending(Reply<Answer<()>>),
     /// A pause or resume is written.
@@ -53,23 +55,53 @@ impl Herder {
         effects: &mut Effects,
     ) {
         let Some(Operation::Validating(write)) = self.operations.remove(&operation) else { return };
-        let exists = self.configs.contains(&write.name);
-        let must_be_new = match write.asker {
-            Asker::CommandLine { .. } | Asker::Create(_) => true,
-            Asker::Put(_) => false,
-        };
-        let settings = match outcome {
-            Ok(_) if exists && must_be_new => {
-                let why = HerderError::Conflict(format!("Connector {} already exists", write.name));
-                return refuse(write.asker, why, effects);
+        let Write { name, target, asker } = write;
+        let asker = match asker {
+            Asker::Patch { changes, base, reply } if !self.is_revision(&name, base) => {
+                // Another write came between: what was checked would undo it.
+                return self.patch(name, changes, reply, effects);
             }
-            Ok(settings) => settings,
-            Err(why) => return refuse(write.asker, why, effects),
+            asker @ (Asker::CommandLine { .. } | Asker::Create(_) | Asker::Put(_) | Asker::Patch { .. }) => {
+                asker
+            }
         };
-        let entry = ConfigEntry::Connector { name: write.name.clone(), settings, target: write.target };
-        let written = if exists { Written::Updated } else { Written::Created };
-        let operation = self.next_operation(Operation::Writing(write, written));
-        effects.push(Effect::WriteConfig(entry, Some(operation)));
+        match outcome.and_then(|settings| self.check_name(&name, &asker).map(|()| settings)) {
+            Ok(settings) => {
+                let entry = ConfigEntry::Connector { name: name.clone(), settings, target };
+                let operation = self.next_operation(Operation::Writing(Write { name, target, asker }));
+                effects.push(Effect::WriteConfig(entry, Some(operation)));
+            }
+            Err(why) => refuse(asker, why, effects),
+        }
+    }
+
+    fn is_revision(&self, name: &ConnectorName, revision: Revision) -> bool {
+        self.configs.connector(name).is_some_and(|config| config.revision == revision)
+    }
+
+    /// Whether who asks may write a connector of that name.
+    fn check_name(&self, name: &ConnectorName, asker: &Asker) -> Answer<()> {
+        let conflict = |why: &str| Err(HerderError::Conflict(format!("Connector {name} {why}")));
+        let exists = self.configs.contains(name);
+        match asker {
+            Asker::CommandLine { .. } | Asker::Create(_) if exists || self.is_being_written(name) => {
+                conflict("already exists")
+            }
+            Asker::Create(_) | Asker::Put(_) if !exists && self.is_on_command_line(name) => {
+                conflict("is about to be created from the command line; try again")
+            }
+            Asker::CommandLine { .. } | Asker::Create(_) | Asker::Put(_) | Asker::Patch { .. } => Ok(()),
+        }
+    }
+
+    fn is_being_written(&self, name: &ConnectorName) -> bool {
+        self.operations.values().any(|operation| match operation {
+            Operation::Writing(write) => write.name == *name,
+            Operation::Validating(_)
+            | Operation::Ending(_)
+            | Operation::Targeting(_)
+            | Operation::ModifyingOffsets(..) => false,
+        })
     }
 
     /// A config entry was read back: it is in force from here on.
@@ -79,21 +111,26 @@ impl Herder {
         operation: Option<OperationId>,
         effects: &mut Effects,
     ) {
+        let written =
+            if self.configs.contains(entry.connector()) { Written::Updated } else { Written::Created };
         self.configs.apply(entry);
         let name = entry.connector().clone();
         self.changed.insert(name.clone());
-        if let ConfigEntry::Tasks { .. } = entry
-            && let Some(connector) = self.connectors.get_mut(&name)
-        {
-            connector.task_configs_done();
+        if let Some(connector) = self.connectors.get_mut(&name) {
+            match entry {
+                ConfigEntry::Tasks { .. } => connector.task_configs_done(),
+                // A new connector of its name has not used them.
+                ConfigEntry::Removed(_) => connector.topics.clear(),
+                ConfigEntry::Connector { .. } | ConfigEntry::Target { .. } => {}
+            }
         }
         let operation = operation.and_then(|operation| self.operations.remove(&operation));
         match operation {
-            Some(Operation::Writing(write, written)) => {
+            Some(Operation::Writing(write)) => {
                 let waiter = match write.asker {
                     Asker::CommandLine { file } => Waiter::CommandLine { file },
                     Asker::Create(reply) => Waiter::Created(reply),
-                    Asker::Put(reply) => Waiter::Put(written, reply),
+                    Asker::Put(reply) | Asker::Patch { reply, .. } => Waiter::Put(written, reply),
                 };
                 self.wait(&name, waiter);
             }
@@ -168,6 +205,6 @@ fn refuse(asker: Asker, why: HerderError, effects: &mut Effects) {
             effects.push(Effect::Exit(Exit::ConnectorFailed(format!("{file}: {why}"))));
         }
         Asker::Create(reply) => effects.answer(reply, Err(why)),
-        Asker::Put(reply) => effects.answer(reply, Err(why)),
+        Asker::Put(reply) | Asker::Patch { reply, .. } => effects.answer(reply, Err(why)),
     }
 }

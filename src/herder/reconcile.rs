@@ -6,12 +6,18 @@ use std::time::{Duration, Instant};
 use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskEntry, TaskRun};
 use super::msg::{Effect, Effects, StartTask};
 use super::view::{RunState, Status};
-use crate::api::ids::{ConnectorName, TaskId, WorkerId};
+use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use crate::api::registry::{ConnectorClass, VERSION};
+use crate::stdx::time::Deadline;
 use crate::store::config_state::{ConnectorConfig, TargetState};
 
 /// How long a connector may take to stop before it is abandoned; fixed, as in Apache.
 pub(super) const CONNECTOR_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why nothing of a connector can start. Settings are validated before they are stored, so this takes settings that
+/// another worker has validated.
+const NO_CLASS: &str =
+    "This worker has no connector class of the configured name; see GET /connector-plugins";
 
 /// What is wanted of one connector, and what is needed to bring it about.
 pub(super) struct Wanted<'a> {
@@ -36,27 +42,44 @@ impl<'a> Wanted<'a> {
         let version = self.class.map(|_| VERSION);
         Status { state, worker: self.worker.clone(), trace: trace.map(Into::into), version }
     }
+
+    /// What an instance came to does not speak for the one that follows it.
+    fn outdate(&self, status: &mut Option<Status>) {
+        if let Some(status) = status
+            && status.state != RunState::Restarting
+        {
+            *status = self.status(RunState::Unassigned, None);
+        }
+    }
 }
 
 impl ConnectorEntry {
     /// Does what can be done now. Returns when it wants to be called again at the latest.
-    pub(super) fn reconcile(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) -> Option<Instant> {
+    ///
+    /// `last_epoch` counts for all connectors and tasks together: what is deleted and made anew must not begin with
+    /// an epoch that an abandoned instance of its name still speaks for.
+    pub(super) fn reconcile(
+        &mut self,
+        wanted: &Wanted<'_>,
+        last_epoch: &mut Epoch,
+        effects: &mut Effects,
+    ) -> Option<Deadline> {
         if let Some(config) = wanted.config {
             self.settings.clone_from(&config.settings);
         }
-        self.reconcile_instance(wanted, effects);
-        self.reconcile_tasks(wanted, effects);
+        self.reconcile_instance(wanted, last_epoch, effects);
+        self.reconcile_tasks(wanted, last_epoch, effects);
         self.next_deadline()
     }
 
-    fn reconcile_instance(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) {
+    fn reconcile_instance(&mut self, wanted: &Wanted<'_>, last_epoch: &mut Epoch, effects: &mut Effects) {
         let started = wanted.runnable().filter(|config| config.target == TargetState::Started);
         match self.instance {
-            Instance::Starting(revision) | Instance::Running(revision) => {
+            Instance::Starting(revision) | Instance::Running(revision) | Instance::Failed(revision) => {
                 let keep = started.is_some_and(|config| config.revision == revision) && !self.restart;
                 if !keep {
                     effects.push(Effect::StopConnector(wanted.name.clone(), self.epoch));
-                    self.instance = Instance::Stopping(wanted.now + CONNECTOR_STOP_TIMEOUT);
+                    self.instance = Instance::Stopping(Deadline::after(wanted.now, CONNECTOR_STOP_TIMEOUT));
                 } else if self.task_configs == TaskConfigs::Due
                     && self.instance == Instance::Running(revision)
                 {
@@ -65,7 +88,7 @@ impl ConnectorEntry {
                 }
                 return;
             }
-            Instance::Stopping(deadline) if wanted.now < deadline => return,
+            Instance::Stopping(deadline) if !deadline.passed(wanted.now) => return,
             Instance::Stopping(_) => {
                 log::error!(
                     "Connector '{}' failed to properly shut down, has become unresponsive, and is abandoned: \
@@ -75,7 +98,7 @@ impl ConnectorEntry {
                 effects.push(Effect::AbandonConnector(wanted.name.clone(), self.epoch));
                 self.instance = Instance::Absent;
             }
-            Instance::Failed(revision) => {
+            Instance::Classless(revision) => {
                 let retry = started.is_none_or(|config| config.revision != revision) || self.restart;
                 if !retry {
                     return;
@@ -85,7 +108,10 @@ impl ConnectorEntry {
             Instance::Absent => {}
         }
         match started {
-            Some(config) if !self.offsets_change => self.start_instance(wanted, config, effects),
+            Some(config) if !self.offsets_change => {
+                self.epoch = take_epoch(last_epoch);
+                self.start_instance(wanted, config, effects);
+            }
             Some(_) => {}
             None => self.rest_instance(wanted),
         }
@@ -93,13 +119,10 @@ impl ConnectorEntry {
 
     fn start_instance(&mut self, wanted: &Wanted<'_>, config: &ConnectorConfig, effects: &mut Effects) {
         self.restart = false;
-        self.epoch = self.epoch.next();
+        wanted.outdate(&mut self.status);
         let Some(class) = wanted.class else {
-            // Settings are validated before they are stored, so this takes a class that this worker no longer has.
-            let trace =
-                "This worker has no connector class of the configured name; see GET /connector-plugins";
-            self.status = Some(wanted.status(RunState::Failed, Some(trace)));
-            self.instance = Instance::Failed(config.revision);
+            self.status = Some(wanted.status(RunState::Failed, Some(NO_CLASS)));
+            self.instance = Instance::Classless(config.revision);
             return;
         };
         effects.push(Effect::StartConnector {
@@ -124,7 +147,7 @@ impl ConnectorEntry {
         self.status = Some(wanted.status(state, None));
     }
 
-    fn reconcile_tasks(&mut self, wanted: &Wanted<'_>, effects: &mut Effects) {
+    fn reconcile_tasks(&mut self, wanted: &Wanted<'_>, last_epoch: &mut Epoch, effects: &mut Effects) {
         let config = wanted.runnable().filter(|config| config.target != TargetState::Stopped);
         for (index, task) in &mut self.tasks {
             let id = TaskId { connector: wanted.name.clone(), index: *index };
@@ -140,11 +163,16 @@ impl ConnectorEntry {
             return;
         }
         self.tasks.retain(|index, _| (*index as usize) < config.tasks.len());
-        self.start_tasks(wanted, config, effects);
+        self.start_tasks(wanted, config, last_epoch, effects);
     }
 
-    fn start_tasks(&mut self, wanted: &Wanted<'_>, config: &ConnectorConfig, effects: &mut Effects) {
-        let Some(class) = wanted.class else { return };
+    fn start_tasks(
+        &mut self,
+        wanted: &Wanted<'_>,
+        config: &ConnectorConfig,
+        last_epoch: &mut Epoch,
+        effects: &mut Effects,
+    ) {
         let paused = config.target == TargetState::Paused;
         for (index, settings) in (0..).zip(&config.tasks) {
             let task = self.tasks.entry(index).or_insert_with(TaskEntry::new);
@@ -152,7 +180,13 @@ impl ConnectorEntry {
                 continue;
             }
             task.restart = false;
-            task.epoch = task.epoch.next();
+            let Some(class) = wanted.class else {
+                task.status = Some(wanted.status(RunState::Failed, Some(NO_CLASS)));
+                task.run = TaskRun::Failed(config.tasks_revision);
+                continue;
+            };
+            wanted.outdate(&mut task.status);
+            task.epoch = take_epoch(last_epoch);
             task.run = TaskRun::Running(config.tasks_revision, paused);
             effects.push(Effect::StartTask(Box::new(StartTask {
                 id: TaskId { connector: wanted.name.clone(), index },
@@ -166,10 +200,14 @@ impl ConnectorEntry {
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Deadline> {
         let instance = match self.instance {
             Instance::Stopping(deadline) => Some(deadline),
-            Instance::Absent | Instance::Starting(_) | Instance::Running(_) | Instance::Failed(_) => None,
+            Instance::Absent
+            | Instance::Starting(_)
+            | Instance::Running(_)
+            | Instance::Failed(_)
+            | Instance::Classless(_) => None,
         };
         let tasks = self.tasks.values().filter_map(|task| match task.run {
             TaskRun::Stopping(deadline) => Some(deadline),
@@ -196,7 +234,7 @@ impl TaskEntry {
                 match pause {
                     None => {
                         effects.push(Effect::StopTask(id, self.epoch));
-                        self.run = TaskRun::Stopping(wanted.now + wanted.task_stop_timeout);
+                        self.run = TaskRun::Stopping(Deadline::after(wanted.now, wanted.task_stop_timeout));
                     }
                     Some(pause) if pause == paused => {}
                     Some(true) => {
@@ -209,9 +247,10 @@ impl TaskEntry {
                     }
                 }
             }
-            TaskRun::Stopping(deadline) if wanted.now >= deadline => {
+            TaskRun::Stopping(deadline) if deadline.passed(wanted.now) => {
                 log::error!("Graceful stop of task {id} failed.");
                 effects.push(Effect::AbandonTask(id, self.epoch));
+                wanted.outdate(&mut self.status);
                 self.run = TaskRun::Absent;
             }
             TaskRun::Failed(revision) => {
@@ -222,4 +261,10 @@ impl TaskEntry {
             TaskRun::Stopping(_) | TaskRun::Absent => {}
         }
     }
+}
+
+/// The epoch of an instance that is about to start.
+fn take_epoch(last: &mut Epoch) -> Epoch {
+    *last = last.next();
+    *last
 }

@@ -96,7 +96,8 @@ impl Herder {
         effects.push(Effect::Validate(operation, draft));
     }
 
-    fn patch(
+    /// Merges changes into the settings that are there, and has the result checked.
+    pub(super) fn patch(
         &mut self,
         name: ConnectorName,
         changes: Draft,
@@ -107,13 +108,14 @@ impl Herder {
             return effects.answer(reply, Err(not_found(&name)));
         };
         let mut draft: Draft = config.settings.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect();
-        for (key, value) in changes {
+        for (key, value) in &changes {
             match value {
-                Some(value) => draft.insert(key, Some(value)),
-                None => draft.shift_remove(&key),
+                Some(value) => draft.insert(key.clone(), Some(value.clone())),
+                None => draft.shift_remove(key),
             };
         }
-        self.write(Write { name, target: None, asker: Asker::Put(reply) }, draft, effects);
+        let asker = Asker::Patch { changes, base: config.revision, reply };
+        self.write(Write { name, target: None, asker }, draft, effects);
     }
 
     fn restart(&mut self, name: &ConnectorName, reply: Reply<Answer<()>>, effects: &mut Effects) {

@@ -7,6 +7,7 @@
 use super::msg::{CommandLineConnector, Draft, Effect, Effects, Exit, HerderError, Request};
 use super::operations::{Asker, Operation, Write};
 use super::{Herder, Phase};
+use crate::api::ids::ConnectorName;
 use crate::health::{Stage, StartupPhase};
 
 /// The most requests that are held while the stores are not there.
@@ -71,13 +72,13 @@ impl Herder {
     }
 
     pub(super) fn offsets_read(&mut self, result: Result<(), String>, effects: &mut Effects) {
-        match (result, &mut self.phase) {
-            (Err(why), _) => effects.push(Effect::Exit(Exit::OffsetsUnreadable(why))),
-            (Ok(()), Phase::Starting(startup)) => {
+        let Phase::Starting(startup) = &mut self.phase else { return };
+        match result {
+            Ok(()) => {
                 startup.offsets_read = true;
                 self.begin_to_serve(effects);
             }
-            (Ok(()), Phase::Ready | Phase::Stopping) => {}
+            Err(why) => effects.push(Effect::Exit(Exit::OffsetsUnreadable(why))),
         }
     }
 
@@ -108,6 +109,14 @@ impl Herder {
         log::info!(target: "org.apache.kafka.connect.cli.ConnectStandalone", "Created connector {name} from {file}");
         if let Phase::Starting(startup) = &mut self.phase {
             startup.left.retain(|left| left != name);
+        }
+    }
+
+    /// Whether a connector of that name is still to be created from the command line.
+    pub(super) fn is_on_command_line(&self, name: &ConnectorName) -> bool {
+        match &self.phase {
+            Phase::Starting(startup) => startup.left.iter().any(|left| left == name.as_str()),
+            Phase::Ready | Phase::Stopping | Phase::Stopped => false,
         }
     }
 

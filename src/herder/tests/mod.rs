@@ -1,0 +1,10 @@
+//! Stories about the herder, told with a fake outside whose every answer the story decides.
+
+mod changes;
+mod lifecycle;
+mod lingering;
+mod offsets;
+mod restarts;
+mod shutdown;
+mod startup;
+mod world;

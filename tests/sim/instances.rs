@@ -1,0 +1,158 @@
+//! Every instance of a connector or task that the herder ever started, what became of it, and what the herder knows of
+//! that. Each effect is checked against it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use herdsman::api::Settings;
+use herdsman::api::ids::{ConnectorName, Epoch, TaskId};
+
+/// Who can be started.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    Connector(ConnectorName),
+    Task(TaskId),
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Who::Connector(name) => write!(f, "{name}"),
+            Who::Task(id) => write!(f, "{id}"),
+        }
+    }
+}
+
+/// What an instance was called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Start,
+    TaskConfigs,
+    Pause,
+    Resume,
+    Stop,
+}
+
+/// What the herder has been told of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    Nothing,
+    Runs,
+    Failed,
+    Ended,
+}
+
+/// One instance.
+#[derive(Debug)]
+pub struct Instance {
+    /// The settings it was started with: its own, or those of the task.
+    pub settings: Settings,
+    /// The settings of its connector.
+    pub connector: Settings,
+    /// Its calls come one after another: the last ends then.
+    pub busy_until: Duration,
+    pub told: Told,
+    /// A task that failed has ended, whether the herder knows it yet or not.
+    pub failed: bool,
+    pub paused: bool,
+    stop_asked: bool,
+    abandoned: bool,
+}
+
+impl Instance {
+    /// Whether the herder has to count with it.
+    pub fn is_live(&self, who: &Who) -> bool {
+        let ended = match who {
+            Who::Connector(_) => self.told == Told::Ended,
+            Who::Task(_) => matches!(self.told, Told::Ended | Told::Failed),
+        };
+        !ended && !self.abandoned
+    }
+}
+
+/// All instances there ever were.
+#[derive(Debug, Default)]
+pub struct Instances(BTreeMap<(Who, Epoch), Instance>);
+
+impl Instances {
+    /// Checks and notes that an instance starts.
+    pub fn start(&mut self, who: &Who, epoch: Epoch, settings: Settings, connector: Settings, paused: bool) {
+        assert!(self.live(who).is_none(), "{who} starts while an instance of it runs");
+        let instance = Instance {
+            settings,
+            connector,
+            busy_until: Duration::ZERO,
+            told: Told::Nothing,
+            failed: false,
+            paused,
+            stop_asked: false,
+            abandoned: false,
+        };
+        let earlier = self.0.insert((who.clone(), epoch), instance);
+        assert!(earlier.is_none(), "{who} starts with an epoch that it had before");
+    }
+
+    /// Checks and notes that an instance is called.
+    pub fn call(&mut self, who: &Who, epoch: Epoch, call: Call) {
+        let instance = self.known(who, epoch, call);
+        assert!(!instance.stop_asked, "{call:?} of {who} after it was told to stop");
+        match call {
+            Call::Start => {}
+            Call::TaskConfigs => assert_eq!(instance.told, Told::Runs, "{who} is asked for its tasks"),
+            Call::Pause => instance.paused = true,
+            Call::Resume => instance.paused = false,
+            Call::Stop => instance.stop_asked = true,
+        }
+    }
+
+    /// Checks and notes that nobody waits for an instance any more.
+    pub fn abandon(&mut self, who: &Who, epoch: Epoch) {
+        let instance = self.known(who, epoch, Call::Stop);
+        assert!(instance.stop_asked, "{who} is abandoned without having been told to stop");
+        instance.abandoned = true;
+    }
+
+    fn known(&mut self, who: &Who, epoch: Epoch, call: Call) -> &mut Instance {
+        let instance = self.get(who, epoch);
+        let instance = instance.unwrap_or_else(|| panic!("{call:?} of an instance of {who} that never was"));
+        assert!(instance.is_live(who), "{call:?} of an instance of {who} that has ended or was abandoned");
+        instance
+    }
+
+    pub fn get(&mut self, who: &Who, epoch: Epoch) -> Option<&mut Instance> {
+        self.0.get_mut(&(who.clone(), epoch))
+    }
+
+    /// The instance that the herder has to count with.
+    pub fn live(&self, who: &Who) -> Option<(Epoch, &Instance)> {
+        let of = self.of(who).filter(|(_, instance)| instance.is_live(who));
+        let all: Vec<_> = of.collect();
+        assert!(all.len() <= 1, "{who} runs {} times", all.len());
+        all.into_iter().next()
+    }
+
+    /// The instance that was started last.
+    pub fn last(&self, who: &Who) -> Option<&Instance> {
+        self.of(who).last().map(|(_, instance)| instance)
+    }
+
+    fn of(&self, who: &Who) -> impl Iterator<Item = (Epoch, &Instance)> {
+        let all = self.0.range((who.clone(), Epoch::default())..);
+        let of = all.take_while(move |((other, _), _)| other == who);
+        of.map(|((_, epoch), instance)| (*epoch, instance))
+    }
+
+    /// All that the herder has to count with.
+    pub fn all_live(&self) -> impl Iterator<Item = (&Who, Epoch)> {
+        let live = self.0.iter().filter(|((who, _), instance)| instance.is_live(who));
+        live.map(|((who, epoch), _)| (who, *epoch))
+    }
+
+    /// All of one connector and its tasks that the herder has to count with.
+    pub fn live_of(&self, name: &ConnectorName) -> impl Iterator<Item = &Who> {
+        self.all_live().map(|(who, _)| who).filter(move |who| match who {
+            Who::Connector(connector) => connector == name,
+            Who::Task(id) => id.connector == *name,
+        })
+    }
+}

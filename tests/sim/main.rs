@@ -1,0 +1,48 @@
+//! Simulation of the worker: herders and all that surrounds them on one thread, time a number, everything that happens
+//! decided by one seed.
+//!
+//! `cargo test --test sim` runs 2,000 seeds; `HERDSMAN_SIM_SEEDS=N` runs N of them, and `HERDSMAN_SIM_SEED=S` one. A
+//! failure prints its seed, how to run it again, and what happened last.
+
+mod clients;
+mod fakes;
+mod instances;
+mod random;
+mod schedule;
+mod standalone;
+mod trace;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use trace::Trace;
+
+const SEEDS: u64 = 2_000;
+
+#[test]
+fn standalone() {
+    match number("HERDSMAN_SIM_SEED") {
+        Some(seed) => check(seed, standalone::run),
+        None => {
+            (0..number("HERDSMAN_SIM_SEEDS").unwrap_or(SEEDS)).for_each(|seed| check(seed, standalone::run))
+        }
+    }
+}
+
+/// Runs one seed. One that fails runs once more with a trace, which is printed.
+fn check(seed: u64, run: fn(u64, &Trace)) {
+    if let Err(failure) = catch_unwind(|| run(seed, &Trace::off())) {
+        let trace = Trace::on();
+        let again = catch_unwind(AssertUnwindSafe(|| run(seed, &trace)));
+        eprintln!("{trace}");
+        if again.is_ok() {
+            eprintln!("the seed passed when it was run again: the simulation is not deterministic");
+        }
+        eprintln!("seed {seed} failed; again: HERDSMAN_SIM_SEED={seed} cargo test --test sim -- --nocapture");
+        resume_unwind(failure);
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
+}
