@@ -1,5 +1,6 @@
 //! `herdsman standalone`: reads what it is told, starts a worker, and waits for its end.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +43,8 @@ pub(super) fn run(args: &StandaloneArgs) -> Outcome {
     let config = StandaloneConfig::from_raw(&raw, &process_environment())
         .map_err(|error| Failure::new(Exit::BadConfig, error))?;
     say_what_is_set(&config);
-    let command_line = args.connectors.iter().map(|file| connector(file)).collect::<Result<_, _>>()?;
+    let command_line = args.connectors.iter().map(|file| connector(file)).collect::<Result<Vec<_>, _>>()?;
+    create_embedded_topics(embedded.as_ref(), &command_line)?;
     let listeners = bind(&config)?;
     let url = assemble::listeners::local_url(listeners.addresses());
     let worker = Worker::start(Plan {
@@ -93,6 +95,26 @@ fn embedded_broker(args: &StandaloneArgs, raw: &mut RawConfig) -> Result<Option<
     log::info!(target: LOGGER, "embedded Kafka broker at {address} (to try things and to test, not to keep data in)");
     raw.set("bootstrap.servers", address);
     Ok(Some(broker))
+}
+
+/// The embedded broker makes topics by itself, with four partitions. Those of the command line get one, so that lines
+/// keep their order.
+fn create_embedded_topics(
+    broker: Option<&EmbeddedBroker>,
+    command_line: &[CommandLineConnector],
+) -> Result<(), Failure> {
+    let Some(broker) = broker else { return Ok(()) };
+    let mut created = BTreeSet::new();
+    for connector in command_line {
+        let lists = ["topic", "topics"].into_iter().filter_map(|key| connector.settings.get(key));
+        let names = lists.flat_map(|list| list.split(',')).map(str::trim).filter(|name| !name.is_empty());
+        for name in names.filter(|name| !name.contains("${")) {
+            if created.insert(name) {
+                broker.create_topic(name, 1).map_err(|error| Failure::new(Exit::Broken, error))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The settings as Apache logs them, and what a person should know about them.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::msg::{Answer, Written};
-use super::view::{ConnectorInfo, RunState, Status};
+use super::view::{ConnectorInfo, ConnectorStatus, RunState, Status};
 use crate::api::Settings;
 use crate::api::ids::Epoch;
 use crate::stdx::reply::Reply;
@@ -96,6 +96,8 @@ pub(super) enum Waiter {
     Put(Written, Reply<Answer<(Written, ConnectorInfo)>>),
     /// A request restarted the connector.
     Restarted(Reply<Answer<()>>),
+    /// A request restarted parts of it, and is answered with the status that tells which.
+    PartsRestarted(Box<ConnectorStatus>, Reply<Answer<ConnectorStatus>>),
     /// A request restarted a task.
     TaskRestarted(u32, Reply<Answer<()>>),
     /// A request stopped or deleted it.
@@ -109,6 +111,7 @@ impl Waiter {
             Waiter::CommandLine { .. } => true,
             Waiter::Created(reply) => reply.is_wanted(),
             Waiter::Put(_, reply) => reply.is_wanted(),
+            Waiter::PartsRestarted(_, reply) => reply.is_wanted(),
             Waiter::Restarted(reply) | Waiter::TaskRestarted(_, reply) | Waiter::Stopped(reply) => {
                 reply.is_wanted()
             }

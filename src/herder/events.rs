@@ -156,6 +156,9 @@ impl Herder {
             (Waiter::Put(written, reply), result) => {
                 effects.answer(reply, result.and_then(|()| Ok((written, info()?))));
             }
+            (Waiter::PartsRestarted(status, reply), result) => {
+                effects.answer(reply, result.map(|()| *status));
+            }
             (Waiter::Restarted(reply) | Waiter::TaskRestarted(_, reply) | Waiter::Stopped(reply), result) => {
                 effects.answer(reply, result)
             }
@@ -200,6 +203,7 @@ fn verdict(
             Waiter::Created(_)
             | Waiter::Put(..)
             | Waiter::Restarted(_)
+            | Waiter::PartsRestarted(..)
             | Waiter::TaskRestarted(..)
             | Waiter::Stopped(_) => Err(not_found(name)),
         });
@@ -219,6 +223,10 @@ fn verdict(
     if !is_settled(entry, config.target) {
         return None;
     }
+    if let Waiter::PartsRestarted(..) = waiter {
+        let settled = entry.task_configs == TaskConfigs::Settled && entry.tasks.values().all(|task| task.is_settled());
+        return (settled || config.target == TargetState::Stopped).then_some(Ok(()));
+    }
     if let Instance::Failed(_) | Instance::Classless(_) = entry.instance {
         return Some(Err(HerderError::Failed(start_failure(name, entry))));
     }
@@ -232,6 +240,7 @@ fn verdict(
         Waiter::Created(_)
         | Waiter::Put(..)
         | Waiter::Restarted(_)
+        | Waiter::PartsRestarted(..)
         | Waiter::TaskRestarted(..)
         | Waiter::Stopped(_) => true,
     };

@@ -75,8 +75,11 @@ impl Herder {
             Request::Stop(name, reply) => self.stop(name, reply, effects),
             Request::Restart(name, reply) => self.restart(&name, reply, effects),
             Request::RestartParts(name, scope, reply) => {
-                let answer = self.restart_parts(&name, scope);
-                effects.answer(reply, answer);
+                // Answered once it has been done: who asks for the status next sees what came of it.
+                match self.restart_parts(&name, scope) {
+                    Ok(status) => self.wait(&name, Waiter::PartsRestarted(Box::new(status), reply)),
+                    Err(why) => effects.answer(reply, Err(why)),
+                }
             }
             Request::RestartTask(id, reply) => self.restart_task(&id, reply, effects),
             Request::ResetTopics(name, reply) => {
