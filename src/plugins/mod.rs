@@ -1,8 +1,11 @@
 //! The plug-ins that come with the worker. They use `api` and `stdx` only, as any other author's would.
 
 pub mod converters;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod file;
 mod settings;
+pub mod tools;
 
 use crate::api::registry::Registry;
 
@@ -11,5 +14,8 @@ pub fn registry() -> Registry {
     let mut registry = Registry::new();
     converters::register(&mut registry);
     file::register(&mut registry);
+    tools::register(&mut registry);
+    #[cfg(feature = "faults")]
+    faults::register(&mut registry);
     registry
 }

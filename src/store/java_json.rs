@@ -1,6 +1,8 @@
 //! JSON text as Apache's JSON converter writes it. Keys of stored offsets are compared as bytes, so text, numbers and
 //! the order of members must be the same.
 
+use crate::api::text::float64_text;
+
 /// Appends a text in quotes. Characters beyond U+FFFF become escaped surrogates, all other non-ASCII stays UTF-8.
 pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -26,20 +28,8 @@ pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
 
 /// Appends a number in the form of Java's `Double.toString`; what JSON has no number for becomes a text.
 pub(super) fn write_double(out: &mut Vec<u8>, number: f64) {
-    let text = if number.is_nan() {
-        "\"NaN\"".to_owned()
-    } else if number.is_infinite() {
-        if number > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" }.to_owned()
-    } else if number == 0.0 || (1e-3..1e7).contains(&number.abs()) {
-        format!("{number:?}")
-    } else {
-        let scientific = format!("{number:e}");
-        match scientific.split_once('e') {
-            Some((digits, exponent)) if digits.contains('.') => format!("{digits}E{exponent}"),
-            Some((digits, exponent)) => format!("{digits}.0E{exponent}"),
-            None => scientific,
-        }
-    };
+    let text = float64_text(number);
+    let text = if number.is_finite() { text.to_string() } else { format!("\"{text}\"") };
     out.extend_from_slice(text.as_bytes());
 }
 

@@ -144,9 +144,11 @@ mod tests {
         std::iter::from_fn(|| lines.next_line()).map(|line| (line.text.to_string(), line.bytes)).collect()
     }
 
-    /// Blocks as they are read, and the lines they give after each.
+    /// A block as it is read, and the lines it gives.
+    type Step<'a> = (&'a [u8], &'a [(&'a str, u64)]);
+
     #[track_caller]
-    fn check(steps: &[(&[u8], &[(&str, u64)])]) {
+    fn check(steps: &[Step<'_>]) {
         let mut lines = Lines::default();
         for (block, expected) in steps {
             fill(&mut lines, block);

@@ -1,11 +1,12 @@
-//! `FileStreamSink`: each record becomes a line of a file.
+//! `FileStreamSink`: the value of each record becomes a line of a file.
 //!
-//! The lines of one `put` are written at once, to a file opened for appending, so tasks that share a file do not mix
-//! their lines. What was put is with the system before its offsets are committed: the end of the process loses
-//! nothing. The end of the machine may; Apache does not wait for the disk either.
+//! `put` hands everything to the system before it returns, whole lines in one call each, so lines of several tasks on
+//! one file do not mix and the end of this process loses nothing. `flush`, before offsets are committed, waits for the
+//! disk, so the end of the machine loses nothing either. Apache only hands over at `flush`.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Stdout, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{FILE, file_key};
@@ -13,13 +14,16 @@ use crate::api::Settings;
 use crate::api::config_def::ConfigDef;
 use crate::api::connector::{Connector, ConnectorContext, ConnectorPlugin};
 use crate::api::data::Value;
-use crate::api::error::{ConnectError, Result};
+use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
-use crate::api::sink::{SinkPlugin, SinkTask, SinkTaskContext};
+use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use crate::api::source::AlterOffsets;
 use crate::api::text::java_text;
 use crate::plugins::settings;
+
+/// Lines are handed over when there are so many bytes of them, or at the end of a batch.
+const WRITE_BYTES: usize = 1024 * 1024;
 
 /// The connector class.
 pub(super) struct FileStreamSink;
@@ -34,37 +38,42 @@ impl ConnectorPlugin for FileStreamSink {
     }
 
     fn config_def(&self) -> ConfigDef {
-        ConfigDef::new().define(file_key("The file to append to. Without it, lines go to standard output."))
+        ConfigDef::new().define(file_key("The file to append to. Without it, standard output is written to."))
     }
 
     fn connector(&self) -> Box<dyn Connector> {
-        Box::new(SinkConnector { settings: Settings::new() })
+        Box::<FileSinkConnector>::default()
     }
 }
 
 impl SinkPlugin for FileStreamSink {
     fn task(&self) -> Box<dyn SinkTask> {
-        Box::new(FileStreamSinkTask { output: None, name: String::new(), lines: Vec::new() })
+        Box::<FileSinkTask>::default()
     }
 
-    /// Nothing is kept but the group's offsets.
-    fn alter_offsets(
-        &self,
-        _settings: &Settings,
-        _changes: &std::collections::BTreeMap<TopicPartition, Option<i64>>,
-    ) -> Result<AlterOffsets> {
+    fn alter_offsets(&self, _: &Settings, _: &BTreeMap<TopicPartition, Option<i64>>) -> Result<AlterOffsets> {
+        // The consumer group has all the offsets there are.
         Ok(AlterOffsets::Checked)
     }
 }
 
-/// The connector: each task has all of its settings.
-struct SinkConnector {
+fn file_of(settings: &Settings) -> Result<Option<String>> {
+    settings::parse(&FileStreamSink.config_def(), settings)?.text(FILE)
+}
+
+#[derive(Default)]
+struct FileSinkConnector {
     settings: Settings,
 }
 
-impl Connector for SinkConnector {
-    fn start(&mut self, _context: Arc<dyn ConnectorContext>, settings: &Settings) -> Result<()> {
-        self.settings.clone_from(settings);
+impl Connector for FileSinkConnector {
+    fn start(&mut self, _: Arc<dyn ConnectorContext>, settings: &Settings) -> Result<()> {
+        let file = file_of(settings)?;
+        log::info!(
+            "Starting file sink connector writing to {}",
+            file.as_deref().unwrap_or("standard output")
+        );
+        self.settings = settings.clone();
         Ok(())
     }
 
@@ -77,57 +86,23 @@ impl Connector for SinkConnector {
     }
 }
 
-enum Output {
-    File(File),
-    Stdout(Stdout),
-}
-
-/// Writes lines.
-struct FileStreamSinkTask {
-    /// `None` before the start and after the end.
+#[derive(Default)]
+struct FileSinkTask {
     output: Option<Output>,
-    /// The output as messages name it.
-    name: String,
-    /// The lines of the present `put`; kept for its memory.
-    lines: Vec<u8>,
 }
 
-impl SinkTask for FileStreamSinkTask {
-    fn start(&mut self, _context: Arc<dyn SinkTaskContext>, settings: &Settings) -> Result<()> {
-        let def = FileStreamSink.config_def();
-        let file = settings::parse(&def, settings)?.text(FILE)?;
-        self.output = Some(match file {
-            None => {
-                self.name = "standard output".to_owned();
-                Output::Stdout(io::stdout())
-            }
-            Some(path) => {
-                let opened = OpenOptions::new().create(true).append(true).open(&path);
-                let file = opened.map_err(|why| {
-                    ConnectError::connect(format!("Couldn't find or create file '{path}' for FileStreamSinkTask"))
-                        .caused_by(why)
-                })?;
-                self.name = format!("file '{path}'");
-                Output::File(file)
-            }
-        });
+impl SinkTask for FileSinkTask {
+    fn start(&mut self, _: Arc<dyn SinkTaskContext>, settings: &Settings) -> Result<()> {
+        self.output = Some(Output::open(file_of(settings)?)?);
         Ok(())
     }
 
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
-        self.lines.clear();
-        for record in records {
-            append_line(&mut self.lines, &record.value.value);
-        }
-        let written = match &mut self.output {
-            Some(Output::File(file)) => file.write_all(&self.lines),
-            Some(Output::Stdout(stdout)) => stdout.write_all(&self.lines).and_then(|()| stdout.flush()),
-            None => return Err(ConnectError::connect("The task is not started")),
-        };
-        written.map_err(|why| {
-            let count = records.len();
-            ConnectError::connect(format!("Cannot write {count} lines to {}", self.name)).caused_by(why)
-        })
+        self.output()?.put(records)
+    }
+
+    fn flush(&mut self, _: &SinkOffsets) -> Result<()> {
+        self.output()?.flush()
     }
 
     fn stop(&mut self) -> Result<()> {
@@ -136,33 +111,176 @@ impl SinkTask for FileStreamSinkTask {
     }
 }
 
-fn append_line(lines: &mut Vec<u8>, value: &Value) {
-    if let Value::String(text) = value {
-        lines.extend_from_slice(text.as_bytes());
-    } else {
-        // Writing into memory does not fail.
-        drop(write!(lines, "{}", java_text(value)));
+impl FileSinkTask {
+    fn output(&mut self) -> Result<&mut Output> {
+        self.output
+            .as_mut()
+            .ok_or_else(|| ConnectError::new(ErrorKind::IllegalArgument, "the task was not started"))
     }
-    lines.push(b'\n');
+}
+
+struct Output {
+    /// The file as it was given, for messages.
+    name: String,
+    target: Target,
+    lines: Pending,
+    /// Whether lines were handed to the system that the disk may not have.
+    unsynced: bool,
+}
+
+enum Target {
+    /// A file on disk.
+    Regular(File),
+    /// A pipe or device: nothing to wait for.
+    Special(File),
+    Stdout,
+}
+
+impl Output {
+    fn open(file: Option<String>) -> Result<Self> {
+        let (name, target) = match file {
+            None => ("standard output".to_owned(), Target::Stdout),
+            Some(name) => {
+                let target = open(&name).map_err(|error| {
+                    ConnectError::connect(format!(
+                        "Couldn't find or create file '{name}' for FileStreamSinkTask"
+                    ))
+                    .caused_by(error)
+                })?;
+                (name, target)
+            }
+        };
+        Ok(Output { name, target, lines: Pending::default(), unsynced: false })
+    }
+
+    fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        for record in records {
+            self.lines.add(&record.value.value);
+            if self.lines.0.len() >= WRITE_BYTES {
+                self.hand_over()?;
+            }
+        }
+        self.hand_over()
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        if self.lines.0.is_empty() {
+            return Ok(());
+        }
+        self.unsynced = true;
+        let written = match &mut self.target {
+            Target::Regular(file) | Target::Special(file) => self.lines.write_to(file),
+            Target::Stdout => {
+                let mut stdout = io::stdout().lock();
+                self.lines.write_to(&mut stdout).and_then(|()| stdout.flush())
+            }
+        };
+        written.map_err(|error| failed(&self.name, error))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.hand_over()?;
+        if let (Target::Regular(file), true) = (&self.target, self.unsynced) {
+            file.sync_data().map_err(|error| failed(&self.name, error))?;
+        }
+        self.unsynced = false;
+        Ok(())
+    }
+}
+
+fn open(name: &str) -> io::Result<Target> {
+    let file = OpenOptions::new().append(true).create(true).open(name)?;
+    let regular = file.metadata()?.is_file();
+    Ok(if regular { Target::Regular(file) } else { Target::Special(file) })
+}
+
+fn failed(name: &str, error: io::Error) -> ConnectError {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::WouldBlock];
+    if full.contains(&error.kind()) {
+        ConnectError::retriable(format!("No room to write to {name}: it is tried again")).caused_by(error)
+    } else {
+        ConnectError::connect(format!("Cannot write to {name}")).caused_by(error)
+    }
+}
+
+/// Lines that are not handed over.
+#[derive(Debug, Default)]
+struct Pending(Vec<u8>);
+
+impl Pending {
+    fn add(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.0.extend_from_slice(text.as_bytes()),
+            Value::Bytes(bytes) => self.0.extend_from_slice(bytes),
+            Value::Null
+            | Value::Boolean(_)
+            | Value::Int8(_)
+            | Value::Int16(_)
+            | Value::Int32(_)
+            | Value::Int64(_)
+            | Value::Float32(_)
+            | Value::Float64(_)
+            | Value::Decimal(_)
+            | Value::Instant(_)
+            | Value::Array(_)
+            | Value::Map(_)
+            | Value::Struct(_) => self.0.extend_from_slice(java_text(value).to_string().as_bytes()),
+        }
+        self.0.push(b'\n');
+    }
+
+    /// Hands everything over, in one call where the system takes all of it.
+    ///
+    /// After an error the records come again, so only the rest of a line that was begun stays: the file has no half
+    /// lines once there is room, and maybe some lines twice.
+    fn write_to(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let mut written = 0;
+        let outcome = loop {
+            let rest = self.0.get(written..).unwrap_or_default();
+            if rest.is_empty() {
+                break Ok(());
+            }
+            match out.write(rest) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let line_begun =
+            written.checked_sub(1).and_then(|last| self.0.get(last)).is_some_and(|&byte| byte != b'\n');
+        self.0.drain(..written);
+        if outcome.is_ok() {
+            self.0.clear();
+        } else if line_begun {
+            let end = memchr::memchr(b'\n', &self.0).map_or(self.0.len(), |end| end + 1);
+            self.0.truncate(end);
+        } else {
+            self.0.clear();
+        }
+        outcome
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tempfile::TempDir;
+    use std::fs;
+
+    use bytes::Bytes;
 
     use super::*;
     use crate::api::data::SchemaAndValue;
 
-    struct NoContext;
+    struct Nobody;
 
-    impl SinkTaskContext for NoContext {
-        fn seek(&self, _offsets: crate::api::sink::SinkOffsets) {}
-        fn timeout(&self, _timeout: std::time::Duration) {}
+    impl SinkTaskContext for Nobody {
+        fn seek(&self, _: SinkOffsets) {}
+        fn timeout(&self, _: std::time::Duration) {}
         fn assignment(&self) -> Vec<TopicPartition> {
-            Vec::new()
+            vec![]
         }
-        fn pause(&self, _partitions: &[TopicPartition]) {}
-        fn resume(&self, _partitions: &[TopicPartition]) {}
+        fn pause(&self, _: &[TopicPartition]) {}
+        fn resume(&self, _: &[TopicPartition]) {}
         fn request_commit(&self) {}
     }
 
@@ -174,35 +292,116 @@ mod tests {
             key: SchemaAndValue::null(),
             value: SchemaAndValue { schema: None, value },
             timestamp: None,
-            headers: Vec::new(),
+            headers: vec![],
             original_topic: "t".into(),
         }
     }
 
-    fn started(file: &std::path::Path) -> Result<Box<dyn SinkTask>> {
+    fn task(file: &str) -> Result<Box<dyn SinkTask>> {
         let mut task = FileStreamSink.task();
-        let settings = Settings::from([(FILE.to_owned(), file.display().to_string())]);
-        task.start(Arc::new(NoContext), &settings).map(|()| task)
+        task.start(Arc::new(Nobody), &Settings::from_iter([("file".to_owned(), file.to_owned())]))?;
+        Ok(task)
     }
 
     #[test]
-    fn values_become_lines_behind_what_is_there() {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("out");
-        std::fs::write(&file, "before\n").unwrap();
-        let mut task = started(&file).unwrap();
-        let list = Value::Array(vec![Value::Int32(1), Value::string("a")]);
-        task.put(&[record(Value::string("é")), record(Value::Null), record(list), record(Value::Float64(1e7))])
-            .unwrap();
-        task.put(&[]).unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "before\né\nnull\n[1, a]\n1.0E7\n");
+    fn a_line_is_the_text_of_a_value_behind_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.txt");
+        fs::write(&path, "old\n").unwrap();
+        let mut task = task(path.to_str().unwrap()).unwrap();
+        let values =
+            [Value::string("ä"), Value::Bytes(Bytes::from_static(b"\xFF")), Value::Null, Value::Float64(1.5)];
+        task.put(&values.map(record)).unwrap();
+        // Also without a flush: the end of the process must lose nothing that was put.
+        assert_eq!(fs::read(&path).unwrap(), b"old\n\xC3\xA4\n\xFF\nnull\n1.5\n");
+        task.flush(&SinkOffsets::new()).unwrap();
+        task.stop().unwrap();
     }
 
     #[test]
-    fn a_file_that_cannot_be_opened_is_named() {
-        let folder = TempDir::new().unwrap();
-        let error = started(&folder.path().join("no/such/folder")).err().unwrap();
-        assert!(error.message().starts_with("Couldn't find or create file '"), "{error}");
-        assert!(error.trace().contains("No such file or directory"), "{}", error.trace());
+    fn lines_of_several_tasks_do_not_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.txt");
+        std::thread::scope(|scope| {
+            for letter in ["a", "b", "c"] {
+                let mut task = task(path.to_str().unwrap()).unwrap();
+                scope.spawn(move || {
+                    let batch = vec![record(Value::string(letter.repeat(1000))); 50];
+                    for _ in 0..20 {
+                        task.put(&batch).unwrap();
+                    }
+                });
+            }
+        });
+        let content = fs::read_to_string(&path).unwrap();
+        assert_eq!(content.lines().count(), 3000);
+        assert!(content.lines().all(|line| ["a", "b", "c"].iter().any(|letter| line == letter.repeat(1000))));
+    }
+
+    #[test]
+    fn a_large_batch_is_written_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.txt");
+        let batch = vec![record(Value::string("x".repeat(WRITE_BYTES / 3))); 7];
+        task(path.to_str().unwrap()).unwrap().put(&batch).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 7 * (WRITE_BYTES as u64 / 3 + 1));
+    }
+
+    #[test]
+    fn a_full_disk_is_tried_again_and_a_missing_folder_is_not() {
+        let mut task_on_full_disk = task("/dev/full").unwrap();
+        let error = task_on_full_disk.put(&[record(Value::Null)]).unwrap_err();
+        assert!(error.is_retriable() && error.message().contains("/dev/full"), "{error}");
+
+        let error = task("/nowhere/out.txt").err().unwrap();
+        assert_eq!(error.message(), "Couldn't find or create file '/nowhere/out.txt' for FileStreamSinkTask");
+        assert!(!error.is_retriable());
+    }
+
+    /// Takes so many bytes, then fails until it gets more room.
+    struct Disk {
+        content: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= count;
+            self.content.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn wherever_a_disk_gets_full_there_are_only_whole_lines_in_the_end() {
+        for room in 0..=9 {
+            let mut disk = Disk { content: vec![], room };
+            let mut lines = Pending::default();
+            let add = |lines: &mut Pending| ["one", "two"].map(|text| lines.add(&Value::string(text)));
+            add(&mut lines);
+            if lines.write_to(&mut disk).is_err() {
+                disk.room = usize::MAX;
+                add(&mut lines);
+                lines.write_to(&mut disk).unwrap();
+            }
+            let content = String::from_utf8(disk.content).unwrap();
+            assert!(content.lines().all(|line| line == "one" || line == "two"), "{room}: {content:?}");
+            assert!(content.ends_with("one\ntwo\n"), "{room}: {content:?}");
+        }
+    }
+
+    #[test]
+    fn every_task_gets_the_settings_of_the_connector() {
+        let mut connector = FileSinkConnector { settings: Settings::from_iter([("a".into(), "b".into())]) };
+        let tasks = connector.task_configs(3).unwrap();
+        assert_eq!(tasks, [&connector.settings; 3].map(Clone::clone));
     }
 }

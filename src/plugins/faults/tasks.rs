@@ -1,0 +1,182 @@
+//! The task of both kinds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Failures, Faults, Point, RECORDS, TOPIC, config_def};
+use crate::api::Settings;
+use crate::api::data::{SchemaAndValue, Value};
+use crate::api::error::{ConnectError, ErrorKind, Result};
+use crate::api::ids::TopicPartition;
+use crate::api::offset::{OffsetMap, OffsetValue};
+use crate::api::record::{RecordMetadata, SinkRecord, SourceRecord};
+use crate::api::sink::{SinkOffsets, SinkTask, SinkTaskContext};
+use crate::api::source::{PollOutcome, SourceTask, SourceTaskContext};
+use crate::plugins::settings;
+
+const IDLE: Duration = Duration::from_millis(20);
+const COUNT: &str = "count";
+
+pub(super) struct FaultyTask {
+    failures: Failures,
+    faults: Option<Faults>,
+    topic: Arc<str>,
+    partition: Arc<OffsetMap>,
+    given: i64,
+    records: i64,
+}
+
+impl FaultyTask {
+    pub(super) fn new(failures: &Failures) -> Self {
+        FaultyTask {
+            failures: Arc::clone(failures),
+            faults: None,
+            topic: "".into(),
+            partition: Arc::new(OffsetMap::of("source", "faults")),
+            given: 0,
+            records: 0,
+        }
+    }
+
+    fn begin(&mut self, settings: &Settings) -> Result<()> {
+        let faults = self.faults.insert(Faults::new(settings, &self.failures)?);
+        let settings = settings::parse(&config_def(), settings)?;
+        self.topic = settings.get::<String>(TOPIC)?.into();
+        self.records = settings.get(RECORDS)?;
+        faults.at(Point::TaskStart)
+    }
+
+    fn at(&self, point: Point) -> Result<()> {
+        match &self.faults {
+            Some(faults) => faults.at(point),
+            None => Err(ConnectError::new(ErrorKind::IllegalArgument, "the task was not started")),
+        }
+    }
+}
+
+impl SourceTask for FaultyTask {
+    fn start(&mut self, context: Arc<dyn SourceTaskContext>, settings: &Settings) -> Result<()> {
+        self.begin(settings)?;
+        if let Some(OffsetValue::Long(count)) =
+            context.offset(&self.partition)?.and_then(|o| o.get(COUNT).cloned())
+        {
+            self.given = count;
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<PollOutcome> {
+        self.at(Point::Poll)?;
+        if self.given >= self.records {
+            return Ok(PollOutcome::Idle(IDLE));
+        }
+        self.given += 1;
+        Ok(PollOutcome::Records(vec![SourceRecord {
+            source_partition: Arc::clone(&self.partition),
+            source_offset: Some(OffsetMap::of(COUNT, self.given)),
+            topic: Arc::clone(&self.topic),
+            partition: None,
+            key: SchemaAndValue::null(),
+            value: SchemaAndValue { schema: None, value: Value::string(self.given.to_string()) },
+            timestamp: None,
+            headers: Vec::new(),
+        }]))
+    }
+
+    fn commit_record(&mut self, _: &SourceRecord, _: Option<RecordMetadata>) -> Result<()> {
+        self.at(Point::CommitRecord)
+    }
+
+    fn wants_commit_record(&self) -> bool {
+        true
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.at(Point::Commit)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.at(Point::TaskStop)
+    }
+}
+
+impl SinkTask for FaultyTask {
+    fn start(&mut self, _: Arc<dyn SinkTaskContext>, settings: &Settings) -> Result<()> {
+        self.begin(settings)
+    }
+
+    fn open(&mut self, _: &[TopicPartition]) -> Result<()> {
+        self.at(Point::Open)
+    }
+
+    fn put(&mut self, _: &[SinkRecord]) -> Result<()> {
+        self.at(Point::Put)
+    }
+
+    fn flush(&mut self, _: &SinkOffsets) -> Result<()> {
+        self.at(Point::Flush)
+    }
+
+    fn pre_commit(&mut self, offsets: &SinkOffsets) -> Result<SinkOffsets> {
+        self.at(Point::PreCommit)?;
+        self.flush(offsets)?;
+        Ok(offsets.clone())
+    }
+
+    fn close(&mut self, _: &[TopicPartition]) -> Result<()> {
+        self.at(Point::Close)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.at(Point::TaskStop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct At(i64);
+
+    impl SourceTaskContext for At {
+        fn offset(&self, _: &OffsetMap) -> Result<Option<OffsetMap>> {
+            Ok(Some(OffsetMap::of(COUNT, self.0)))
+        }
+    }
+
+    fn settings(pairs: &[(&str, &str)]) -> Settings {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_source_gives_the_rest_of_its_records_and_then_idles() {
+        let mut task: Box<dyn SourceTask> = Box::new(FaultyTask::new(&Failures::default()));
+        assert!(task.poll().is_err());
+        task.start(Arc::new(At(1)), &settings(&[(RECORDS, "2"), (TOPIC, "t")])).unwrap();
+        let PollOutcome::Records(records) = task.poll().unwrap() else { panic!("idle") };
+        assert_eq!((records.len(), &records[0].value.value), (1, &Value::string("2")));
+        assert!(matches!(task.poll().unwrap(), PollOutcome::Idle(_)));
+    }
+
+    #[test]
+    fn a_sink_fails_where_it_is_told() {
+        for point in [Point::Open, Point::Put, Point::Flush, Point::PreCommit, Point::Close, Point::TaskStop]
+        {
+            let mut task = FaultyTask::new(&Failures::default());
+            task.begin(&settings(&[("fail.in", point.name())])).unwrap();
+            let sink: &mut dyn SinkTask = &mut task;
+            let failed = [
+                sink.open(&[]).is_err(),
+                sink.put(&[]).is_err(),
+                sink.flush(&SinkOffsets::new()).is_err(),
+                sink.close(&[]).is_err(),
+                sink.stop().is_err(),
+            ];
+            let expected =
+                [Point::Open, Point::Put, Point::Flush, Point::Close, Point::TaskStop].map(|p| p == point);
+            assert_eq!(failed, expected, "{}", point.name());
+            let commit_fails = matches!(point, Point::PreCommit | Point::Flush);
+            assert_eq!(sink.pre_commit(&SinkOffsets::new()).is_err(), commit_fails, "{}", point.name());
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `VerifiableSink`: prints each record when it comes, and again when it is flushed.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::printed::{json_of, object, print};
+use super::{ID, NAME, NumberedTasks, SEQNO, TOPIC, name_of, not_started};
+use crate::api::Settings;
+use crate::api::config_def::ConfigDef;
+use crate::api::connector::{Connector, ConnectorPlugin};
+use crate::api::error::{ConnectError, Result};
+use crate::api::record::SinkRecord;
+use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
+use crate::plugins::settings;
+use crate::stdx::time::Clock;
+
+/// From so many records on that are not flushed, offsets are to be committed soon.
+const UNFLUSHED_SOME: usize = 10_000;
+/// The most records that are kept to be printed again; more have to wait.
+const UNFLUSHED_MAX: usize = 100_000;
+
+/// The connector class.
+pub(super) struct VerifiableSink;
+
+impl ConnectorPlugin for VerifiableSink {
+    fn class(&self) -> &'static str {
+        "org.apache.kafka.connect.tools.VerifiableSinkConnector"
+    }
+
+    fn task_class(&self) -> &'static str {
+        "org.apache.kafka.connect.tools.VerifiableSinkTask"
+    }
+
+    fn config_def(&self) -> ConfigDef {
+        ConfigDef::new()
+    }
+
+    fn connector(&self) -> Box<dyn Connector> {
+        Box::<NumberedTasks>::default()
+    }
+}
+
+impl SinkPlugin for VerifiableSink {
+    fn task(&self) -> Box<dyn SinkTask> {
+        Box::<VerifiableSinkTask>::default()
+    }
+}
+
+#[derive(Default)]
+struct VerifiableSinkTask {
+    printer: Option<Printer>,
+    context: Option<Arc<dyn SinkTaskContext>>,
+}
+
+impl SinkTask for VerifiableSinkTask {
+    fn start(&mut self, context: Arc<dyn SinkTaskContext>, settings: &Settings) -> Result<()> {
+        self.context = Some(context);
+        self.printer = Some(Printer::new(settings)?);
+        Ok(())
+    }
+
+    fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        let (Some(printer), Some(context)) = (&mut self.printer, &self.context) else {
+            return Err(not_started());
+        };
+        let now_ms = Clock.now().wall.as_millisecond();
+        let outcome = printer.put(records, now_ms, print);
+        if printer.unflushed.len() >= UNFLUSHED_SOME {
+            context.request_commit();
+        }
+        outcome
+    }
+
+    fn flush(&mut self, _: &SinkOffsets) -> Result<()> {
+        let printer = self.printer.as_mut().ok_or_else(not_started)?;
+        printer.flush(Clock.now().wall.as_millisecond(), print)
+    }
+}
+
+struct Printer {
+    name: String,
+    id: i32,
+    unflushed: Vec<Map<String, Json>>,
+}
+
+impl Printer {
+    fn new(settings: &Settings) -> Result<Self> {
+        let settings = settings::parse(&super::task_def(VerifiableSink.config_def()), settings)?;
+        Ok(Printer { name: name_of(&settings)?, id: settings.get(ID)?, unflushed: Vec::new() })
+    }
+
+    fn put(
+        &mut self,
+        records: &[SinkRecord],
+        now_ms: i64,
+        mut print: impl FnMut(&Map<String, Json>) -> Result<()>,
+    ) -> Result<()> {
+        if !self.unflushed.is_empty() && self.unflushed.len() + records.len() > UNFLUSHED_MAX {
+            return Err(ConnectError::retriable(format!(
+                "{} records wait for their offsets to be committed",
+                self.unflushed.len()
+            )));
+        }
+        for record in records {
+            let line = object([
+                ("task", json_of(&record.key.value)),
+                (SEQNO, json_of(&record.value.value)),
+                ("offset", record.offset.into()),
+                ("time_ms", now_ms.into()),
+                (NAME, self.name.as_str().into()),
+                (TOPIC, record.topic.as_ref().into()),
+                ("sinkTask", self.id.into()),
+            ]);
+            print(&line)?;
+            self.unflushed.push(line);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, now_ms: i64, mut print: impl FnMut(&Map<String, Json>) -> Result<()>) -> Result<()> {
+        for mut line in self.unflushed.drain(..) {
+            line.insert("time_ms".to_owned(), now_ms.into());
+            line.insert("flushed".to_owned(), true.into());
+            print(&line)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::settings;
+    use super::*;
+    use crate::api::data::{SchemaAndValue, Value};
+
+    fn record(seqno: i64) -> SinkRecord {
+        SinkRecord {
+            topic: "t".into(),
+            partition: 0,
+            offset: 100 + seqno,
+            key: SchemaAndValue { schema: None, value: Value::Int32(3) },
+            value: SchemaAndValue { schema: None, value: Value::Int64(seqno) },
+            timestamp: None,
+            headers: vec![],
+            original_topic: "t".into(),
+        }
+    }
+
+    #[test]
+    fn records_are_printed_when_they_come_and_once_more_when_flushed() {
+        let mut printer = Printer::new(&settings(&[("name", "v"), ("id", "1")])).unwrap();
+        let mut lines = Vec::new();
+        let mut print = |line: &Map<String, Json>| {
+            lines.push(serde_json::to_string(line).unwrap());
+            Ok(())
+        };
+        printer.put(&[record(7)], 1000, &mut print).unwrap();
+        printer.flush(2000, &mut print).unwrap();
+        printer.flush(3000, &mut print).unwrap();
+        assert_eq!(
+            lines,
+            [
+                r#"{"task":3,"seqno":7,"offset":107,"time_ms":1000,"name":"v","topic":"t","sinkTask":1}"#,
+                r#"{"task":3,"seqno":7,"offset":107,"time_ms":2000,"name":"v","topic":"t","sinkTask":1,"flushed":true}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn what_waits_for_a_flush_is_bounded() {
+        let mut printer = Printer::new(&settings(&[("id", "0")])).unwrap();
+        let batch = vec![record(0); UNFLUSHED_MAX / 2];
+        for _ in 0..2 {
+            printer.put(&batch, 0, |_| Ok(())).unwrap();
+        }
+        assert!(printer.put(&batch, 0, |_| Ok(())).unwrap_err().is_retriable());
+        printer.flush(0, |_| Ok(())).unwrap();
+        printer.put(&batch, 0, |_| Ok(())).unwrap();
+    }
+}
