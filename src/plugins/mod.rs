@@ -1,7 +1,9 @@
 //! The plug-ins that come with the worker. They use `api` and `stdx` only, as any other author's would.
 
 pub mod converters;
+mod decimal;
 pub mod file;
+mod literal;
 mod settings;
 
 use crate::api::registry::Registry;

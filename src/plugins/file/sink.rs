@@ -104,8 +104,10 @@ impl SinkTask for FileStreamSinkTask {
             Some(path) => {
                 let opened = OpenOptions::new().create(true).append(true).open(&path);
                 let file = opened.map_err(|why| {
-                    ConnectError::connect(format!("Couldn't find or create file '{path}' for FileStreamSinkTask"))
-                        .caused_by(why)
+                    ConnectError::connect(format!(
+                        "Couldn't find or create file '{path}' for FileStreamSinkTask"
+                    ))
+                    .caused_by(why)
                 })?;
                 self.name = format!("file '{path}'");
                 Output::File(file)
@@ -192,8 +194,13 @@ mod tests {
         std::fs::write(&file, "before\n").unwrap();
         let mut task = started(&file).unwrap();
         let list = Value::Array(vec![Value::Int32(1), Value::string("a")]);
-        task.put(&[record(Value::string("é")), record(Value::Null), record(list), record(Value::Float64(1e7))])
-            .unwrap();
+        task.put(&[
+            record(Value::string("é")),
+            record(Value::Null),
+            record(list),
+            record(Value::Float64(1e7)),
+        ])
+        .unwrap();
         task.put(&[]).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "before\né\nnull\n[1, a]\n1.0E7\n");
     }
