@@ -154,9 +154,24 @@ impl Schema {
         self
     }
 
+    /// The same schema with a parameter; one of the same name is replaced.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.get_or_insert_default().insert(name.into(), value.into());
+        self
+    }
+
     /// The logical type that the name stands for, if it is one of Connect's.
     pub fn logical(&self) -> Option<Logical> {
         self.name.as_deref().and_then(Logical::of)
+    }
+
+    /// The value, or the default where the value is null and there is a default: Connect's reading «with default».
+    pub fn or_default<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match &self.default {
+            Some(default) if value.is_null() => default,
+            Some(_) | None => value,
+        }
     }
 }
 
@@ -182,6 +197,17 @@ impl Logical {
             Logical::Time => "org.apache.kafka.connect.data.Time",
             Logical::Timestamp => "org.apache.kafka.connect.data.Timestamp",
         }
+    }
+
+    /// The schema that Connect gives the type: required, version 1. That of a decimal lacks the scale, which
+    /// [`Decimal::schema`] knows.
+    pub fn schema(self) -> Schema {
+        let kind = match self {
+            Logical::Decimal => SchemaKind::Bytes,
+            Logical::Date | Logical::Time => SchemaKind::Int32,
+            Logical::Timestamp => SchemaKind::Int64,
+        };
+        Schema::new(kind).named(self.schema_name()).version(1)
     }
 
     /// The logical type of a schema name.
@@ -298,6 +324,13 @@ pub struct Decimal {
     pub scale: i32,
 }
 
+impl Decimal {
+    /// The schema of decimals with a scale: required, version 1.
+    pub fn schema(scale: i32) -> Schema {
+        Logical::Decimal.schema().parameter("scale", scale.to_string())
+    }
+}
+
 /// A value with named fields: one value for each field of its schema, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Struct {
@@ -310,6 +343,14 @@ impl Struct {
     pub fn new(schema: SchemaRef) -> Option<Self> {
         let SchemaKind::Struct(fields) = &schema.kind else { return None };
         let values = vec![Value::Null; fields.len()];
+        Some(Struct { schema, values })
+    }
+
+    /// One value for each field, in order. `None` if the schema is not that of a struct, or has another number of
+    /// fields. Whether the values fit is for [`super::validation`] to say.
+    pub fn from_values(schema: SchemaRef, values: Vec<Value>) -> Option<Self> {
+        let SchemaKind::Struct(fields) = &schema.kind else { return None };
+        (fields.len() == values.len()).then_some(())?;
         Some(Struct { schema, values })
     }
 

@@ -1,9 +1,11 @@
 //! The plug-ins that come with the worker. They use `api` and `stdx` only, as any other author's would.
 
 pub mod converters;
+mod decimal;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod file;
+mod literal;
 mod settings;
 pub mod tools;
 

@@ -86,7 +86,8 @@ fn offsets_that_cannot_be_read_end_the_worker_and_stay_as_they_are() {
 fn signals_end_the_worker_in_order_with_their_code() {
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let connector = [("connector.class", "FileStreamSource"), ("file", "in.txt"), ("topic", "t")];
-        let mut worker = WorkerSetup::new().file("in.txt", "a\n").connector("c", &connector).start().healthy();
+        let mut worker =
+            WorkerSetup::new().file("in.txt", "a\n").connector("c", &connector).start().healthy();
         worker.signal(signal);
         assert_eq!(worker.wait_end().code(), Some(code), "{signal}: {}", worker.log());
         assert!(worker.log().contains("Kafka Connect stopped"), "{}", worker.log());

@@ -78,7 +78,8 @@ fn a_connector_whose_start_blocks_keeps_the_worker_starting_until_it_is_let_go()
     let worker = worker.healthy();
     let verbose = worker.get("/health?verbose=true").json();
     assert_eq!((verbose["status"].as_str(), verbose["phase"].as_str()), (Some("healthy"), Some("ready")));
-    let stages: Vec<_> = verbose["startup"].as_array().unwrap().iter().map(|step| step["stage"].clone()).collect();
+    let stages: Vec<_> =
+        verbose["startup"].as_array().unwrap().iter().map(|step| step["stage"].clone()).collect();
     assert!(stages.contains(&"starting connector stuck".into()), "{stages:?}");
 }
 
@@ -208,7 +209,10 @@ fn established(url: &str) -> usize {
     let port: u16 = url.rsplit(':').next().unwrap().parse().unwrap();
     let of_server = format!("0100007F:{port:04X}");
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    table.lines().filter(|line| line.split_whitespace().nth(1) == Some(&of_server) && line.contains(" 01 ")).count()
+    table
+        .lines()
+        .filter(|line| line.split_whitespace().nth(1) == Some(&of_server) && line.contains(" 01 "))
+        .count()
 }
 
 /// The address of a worker's embedded broker, from its log.

@@ -137,7 +137,8 @@ impl WorkerSetup {
             command.arg("--embedded-kafka");
         }
         command.args(["--url-file", "url"]).arg("worker.properties").args(&self.connectors);
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command.env_remove("HERDSMAN_FAULT_DIR").envs(self.environment.iter().map(|(k, v)| (k, v)));
         command
@@ -304,9 +305,7 @@ pub fn try_send(base: &str, method: &str, path: &str, body: Option<&Json>) -> Re
         None => request.body(String::new()),
     };
     let mut response = agent.run(request?)?;
-    let header = |name| {
-        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-    };
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (location, content_type) = (header("Location"), header("Content-Type"));
     let status = response.status().as_u16();
     Ok(Answer { status, body: response.body_mut().read_to_string()?, location, content_type })

@@ -4,13 +4,17 @@ mod boolean;
 mod byte_array;
 mod charset;
 mod class;
+mod json;
 mod number;
+mod simple_header;
 mod string;
 
 use crate::api::registry::Registry;
 
 /// Adds all converters.
 pub fn register(registry: &mut Registry) {
+    registry.add_converter(json::CLASS);
+    registry.add_converter(simple_header::SimpleHeaderConverter);
     registry.add_converter(string::CLASS);
     registry.add_converter(byte_array::CLASS);
     registry.add_converter(boolean::CLASS);
