@@ -1,0 +1,188 @@
+//! The door: accepts clients, bounds what they may take, and passes whole requests on to the server behind it.
+//!
+//! Nothing a client does reaches that server but complete, checked requests, one at a time on each connection. The
+//! door outlives what the system denies it: when `accept` fails, the longest silent connection goes, and the door
+//! tries again.
+//!
+//! - `connections` knows who is connected and ends whom there is no room for;
+//! - `stream` puts deadlines, and TLS, under the bytes of a client;
+//! - `conversation` is one connection's life;
+//! - `relay` keeps the connections to the server behind, `pass` proves to it who is speaking;
+//! - `answer` turns requests and answers into bytes.
+
+mod access_log;
+mod answer;
+mod connections;
+mod conversation;
+mod pass;
+mod relay;
+mod stream;
+
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) use connections::Connections;
+pub(super) use pass::{Bearer, PASS_FIELD, Pass, random_hex};
+pub(super) use relay::{Crew, Relay, Upstream};
+
+use super::http::ListenerLabel;
+use super::limits::{BodyBudget, ServerLimits};
+use super::tls::Acceptor;
+use crate::stdx::pool::{Pool, PoolLimits};
+use crate::stdx::thread::{self, JoinOnDrop};
+use crate::stdx::time::{Clock, Deadline};
+
+/// How long a thread without a connection stays.
+const THREAD_REST: Duration = Duration::from_secs(10);
+/// How long to wait for a descriptor when none is left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// A listener that is bound.
+#[derive(Debug)]
+pub(super) struct BoundListener {
+    pub(super) listener: TcpListener,
+    pub(super) label: ListenerLabel,
+    pub(super) acceptor: Option<Acceptor>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Floor {
+    limits: ServerLimits,
+    clock: Clock,
+    connections: Arc<Connections>,
+    relay: Relay,
+    bodies: BodyBudget,
+}
+
+/// An open door. Dropped without [`Door::stop`], it ends all connections at once.
+#[derive(Debug)]
+pub(super) struct Door {
+    floor: Arc<Floor>,
+    pool: Pool,
+    entrances: Vec<Entrance>,
+}
+
+/// One listener being accepted on. The handle ends the thread, so it is dropped first.
+#[derive(Debug)]
+struct Entrance {
+    _handle: ListenerHandle,
+    _thread: JoinOnDrop,
+}
+
+/// A second descriptor of a listening socket: shutting it down ends the `accept` that waits on the first. What the
+/// standard library calls a stream is any socket that can be shut down.
+#[derive(Debug)]
+struct ListenerHandle(TcpStream);
+
+impl ListenerHandle {
+    fn of(listener: &TcpListener) -> io::Result<Self> {
+        listener.try_clone().map(|listener| ListenerHandle(TcpStream::from(OwnedFd::from(listener))))
+    }
+}
+
+impl Drop for ListenerHandle {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.shutdown(Shutdown::Both) {
+            log::debug!("a listener was closed already: {error}");
+        }
+    }
+}
+
+impl Door {
+    /// Begins to accept.
+    pub(super) fn open(
+        listeners: Vec<BoundListener>,
+        limits: ServerLimits,
+        connections: Arc<Connections>,
+        relay: Relay,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        let floor = Arc::new(Floor {
+            limits,
+            clock,
+            connections,
+            relay,
+            bodies: BodyBudget::new(limits.body_bytes_total_max),
+        });
+        let pool = Pool::new(
+            "rest-client",
+            PoolLimits {
+                threads_max: limits.connection_threads_max(),
+                idle: THREAD_REST,
+                stack_bytes: thread::STACK_BYTES,
+            },
+        );
+        let mut door = Door { floor, pool, entrances: Vec::new() };
+        for bound in listeners {
+            let handle = ListenerHandle::of(&bound.listener)?;
+            let floor = Arc::clone(&door.floor);
+            let pool = door.pool.clone();
+            let accept = move || accept_all(&Arc::new(bound), &floor, &pool);
+            let thread = thread::spawn("rest-accept", thread::STACK_BYTES, accept)?;
+            door.entrances.push(Entrance { _handle: handle, _thread: thread });
+        }
+        Ok(door)
+    }
+
+    /// Closes the door: newcomers are refused, requests that are complete are answered, and at `deadline` the rest is
+    /// ended. Says how many connections that were.
+    pub(super) fn stop(&mut self, deadline: Deadline) -> usize {
+        self.floor.connections.stop();
+        self.entrances.clear();
+        let late = self.floor.connections.drain(self.floor.clock, deadline);
+        self.floor.relay.close();
+        late
+    }
+
+    /// Waits for the threads of connections, at most until `deadline`. Says how many are left.
+    pub(super) fn join(&self, deadline: Deadline) -> usize {
+        self.pool.close(self.floor.clock, deadline)
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.stop(self.floor.clock.deadline(Duration::ZERO));
+    }
+}
+
+/// Accepts until the listener is shut down.
+fn accept_all(bound: &Arc<BoundListener>, floor: &Arc<Floor>, pool: &Pool) {
+    let mut failing = false;
+    while !floor.connections.is_stopping() {
+        match bound.listener.accept() {
+            Ok((socket, peer)) => {
+                if failing {
+                    log::info!("accepting connections again");
+                    failing = false;
+                }
+                let now = floor.clock.now().instant;
+                let admitted = floor.connections.admit(socket, peer, bound.label, now);
+                let (floor, bound) = (Arc::clone(floor), Arc::clone(bound));
+                let converse = move || conversation::run(&floor, &admitted, bound.acceptor.as_ref());
+                if pool.execute(converse).is_err() {
+                    log::warn!("no thread for the connection of {peer}: closed");
+                }
+            }
+            Err(error) if is_of_the_client(&error) => {}
+            Err(_) if floor.connections.is_stopping() => {}
+            Err(error) => {
+                if !failing {
+                    log::error!("cannot accept connections: {error}; ending silent ones and trying again");
+                    failing = true;
+                }
+                floor.connections.evict();
+                floor.connections.wait_for_end(ACCEPT_RETRY);
+            }
+        }
+    }
+}
+
+/// Whether a failed `accept` tells of one client only, who has left already.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}
