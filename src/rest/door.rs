@@ -25,12 +25,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use connections::Connections;
-use openssl::ssl::SslAcceptor;
 pub(super) use pass::{Bearer, PASS_FIELD, Pass, random_hex};
 pub(super) use relay::{Crew, Relay, Upstream};
 
 use super::http::ListenerLabel;
 use super::limits::{BodyBudget, ServerLimits};
+use super::tls::Acceptor;
 use crate::stdx::pool::{Pool, PoolLimits};
 use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::{Clock, Deadline};
@@ -41,17 +41,11 @@ const THREAD_REST: Duration = Duration::from_secs(10);
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// A listener that is bound.
+#[derive(Debug)]
 pub(super) struct BoundListener {
     pub(super) listener: TcpListener,
     pub(super) label: ListenerLabel,
-    pub(super) acceptor: Option<SslAcceptor>,
-}
-
-impl std::fmt::Debug for BoundListener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let tls = self.acceptor.is_some();
-        f.debug_struct("BoundListener").field("listener", &self.listener).field("tls", &tls).finish()
-    }
+    pub(super) acceptor: Option<Acceptor>,
 }
 
 /// What all connections share.

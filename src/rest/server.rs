@@ -102,12 +102,13 @@ pub enum ServerError {
 }
 
 fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "the port is in use; stop what uses it or choose another, or 0 for any",
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
-        io::ErrorKind::PermissionDenied => "this user may not; ports below 1024 need a privilege",
-        _ => "check host and port",
-    }
+    let remedies = [
+        (io::ErrorKind::AddrInUse, "the port is in use; stop what uses it or choose another, or 0 for any"),
+        (io::ErrorKind::AddrNotAvailable, "this machine has no such address"),
+        (io::ErrorKind::PermissionDenied, "this user may not; ports below 1024 need a privilege"),
+    ];
+    let known = remedies.into_iter().find(|(kind, _)| *kind == error.kind());
+    known.map_or("check host and port", |(_, remedy)| remedy)
 }
 
 /// A server whose listeners are bound. Clients may connect already; they wait until it serves.
@@ -226,10 +227,11 @@ fn listen(host: &str, port: u16) -> io::Result<(TcpListener, SocketAddr)> {
     let host = bare_host(host);
     let listener = if host.is_empty() {
         // Both families where the system has both.
-        TcpListener::bind(("::", port)).or_else(|error| match error.kind() {
-            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-            _ => TcpListener::bind(("0.0.0.0", port)),
-        })?
+        match TcpListener::bind(("::", port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(_) => TcpListener::bind(("0.0.0.0", port))?,
+            Ok(listener) => listener,
+        }
     } else {
         let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
         TcpListener::bind(addresses.as_slice())?

@@ -4,14 +4,15 @@
 
 use std::fmt;
 use std::fs;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use openssl::error::ErrorStack;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
-    SslAcceptor, SslContextBuilder, SslMethod, SslOptions, SslRef, SslSessionCacheMode, SslVerifyMode,
-    SslVersion,
+    HandshakeError, SslAcceptor, SslContextBuilder, SslMethod, SslOptions, SslRef, SslSessionCacheMode,
+    SslStream, SslVerifyMode, SslVersion,
 };
 use openssl::stack::Stack;
 use openssl::x509::store::X509StoreBuilder;
@@ -188,8 +189,29 @@ pub enum TlsError {
     },
 }
 
+/// Shakes hands with the clients of one listener.
+#[derive(Clone)]
+pub(super) struct Acceptor(SslAcceptor);
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+impl Acceptor {
+    /// Shakes hands. The deadline is the stream's.
+    pub(super) fn accept<S: Read + Write + fmt::Debug>(&self, stream: S) -> io::Result<SslStream<S>> {
+        self.0.accept(stream).map_err(|error| match error {
+            HandshakeError::SetupFailure(error) => io::Error::other(error),
+            HandshakeError::Failure(session) => io::Error::other(session.into_error()),
+            HandshakeError::WouldBlock(_) => io::ErrorKind::TimedOut.into(),
+        })
+    }
+}
+
 /// Makes the acceptor of a listener. Reads all files now, so that what is wrong with them is known at start.
-pub(super) fn acceptor(settings: &TlsSettings) -> Result<SslAcceptor, TlsError> {
+pub(super) fn acceptor(settings: &TlsSettings) -> Result<Acceptor, TlsError> {
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())
         .map_err(|source| TlsError::Setting { what: "its defaults", source })?;
     set_protocols(&mut acceptor, &settings.protocols)?;
@@ -199,7 +221,7 @@ pub(super) fn acceptor(settings: &TlsSettings) -> Result<SslAcceptor, TlsError> 
     // Sessions are resumed by tickets alone; a cache would grow with clients.
     acceptor.set_session_cache_mode(SslSessionCacheMode::OFF);
     acceptor.set_options(SslOptions::NO_RENEGOTIATION);
-    Ok(acceptor.build())
+    Ok(Acceptor(acceptor.build()))
 }
 
 /// What an established session says about its client.

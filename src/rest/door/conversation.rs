@@ -4,8 +4,6 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use openssl::ssl::SslAcceptor;
-
 use super::Floor;
 use super::access_log;
 use super::answer::{self, After, AnswerHead};
@@ -14,6 +12,7 @@ use super::relay::Lease;
 use super::stream::Stream;
 use crate::rest::framing::{Framer, RequestHead, Step};
 use crate::rest::limits::BodyShare;
+use crate::rest::tls::Acceptor;
 use crate::stdx::time::{Deadline, Now};
 
 /// How much of an answer is passed on at a time.
@@ -33,7 +32,7 @@ enum NoRequest {
     /// The client is gone, or was silent for too long: nothing is said.
     Gone,
     /// It gets an answer, and the connection ends.
-    Refused { head: Option<RequestHead>, status: u16, message: String },
+    Refused { head: Option<Box<RequestHead>>, status: u16, message: String },
 }
 
 /// Why an answer did not reach the client whole.
@@ -56,7 +55,7 @@ struct Conversation<'f> {
 }
 
 /// Serves a connection until it ends.
-pub(super) fn run(floor: &Floor, admitted: &Admitted, acceptor: Option<&SslAcceptor>) {
+pub(super) fn run(floor: &Floor, admitted: &Admitted, acceptor: Option<&Acceptor>) {
     let connection = admitted.connection();
     let limits = &floor.limits;
     match Stream::establish(connection, acceptor, limits.handshake_timeout, floor.clock) {
@@ -89,7 +88,7 @@ impl Conversation<'_> {
                 Err(NoRequest::Gone) => return,
                 Err(NoRequest::Refused { head, status, message }) => {
                     let now = self.floor.clock.now();
-                    if self.say_error(head.as_ref(), status, &message, now).is_err() {
+                    if self.say_error(head.as_deref(), status, &message, now).is_err() {
                         return;
                     }
                     break;
@@ -336,5 +335,5 @@ impl Conversation<'_> {
 }
 
 fn refused(head: Option<(RequestHead, Instant)>, status: u16, message: &str) -> NoRequest {
-    NoRequest::Refused { head: head.map(|(head, _)| head), status, message: message.to_owned() }
+    NoRequest::Refused { head: head.map(|(head, _)| Box::new(head)), status, message: message.to_owned() }
 }

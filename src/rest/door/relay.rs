@@ -13,23 +13,23 @@ use super::pass::Pass;
 use crate::stdx::time::{Clock, Deadline};
 
 /// Connections that stay open however quiet it is: enough to answer when no descriptor is left for another.
-pub(crate) const LINES_KEPT: usize = 4;
+const LINES_KEPT: usize = 4;
 /// How long a connection beyond those may be unused.
 const LINE_REST: Duration = Duration::from_secs(10);
 /// How long an answer may take before the crew is asked whether it needs help; doubles up to `PATIENCE_MAX`.
-const PATIENCE: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_millis(20);
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
 /// How long a fresh connection may take to answer its first question.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(1);
+/// The answer to that question is one short write.
+const PROOF_BYTES_MAX: usize = 1024;
 /// How long to wait for a connection to come back before trying to open one again.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// The server behind the door.
 pub(crate) trait Upstream: Send + Sync + fmt::Debug {
-    /// Opens a connection to it.
+    /// Opens a connection to it. Fails, without harm, while the system is short of descriptors.
     fn connect(&self) -> io::Result<(UnixStream, Arc<dyn Crew>)>;
-    /// Puts it in order again after a connection to it failed.
-    fn revive(&self);
 }
 
 /// Those who answer what comes over one connection.
@@ -39,7 +39,11 @@ pub(crate) trait Crew: Send + Sync + fmt::Debug {
     /// It has been answered, or given up.
     fn answered(&self);
     /// A request waits: if none of them is free, one more is called.
-    fn help(&self);
+    fn help(self: Arc<Self>);
+    /// A connection to them did not work: others take their place, while they finish what they have.
+    fn retire(&self);
+    /// Whether others have taken their place: nothing new is for them.
+    fn has_retired(&self) -> bool;
 }
 
 /// All connections to the server behind the door.
@@ -115,7 +119,7 @@ impl Relay {
     /// is called and the wait goes on until the deadline.
     pub(super) fn lease(&self, deadline: Deadline, make_room: impl Fn()) -> io::Result<Lease<'_>> {
         loop {
-            if let Some(line) = self.lock().lines.pop() {
+            if let Some(line) = self.take_idle() {
                 return Ok(self.lend(line));
             }
             let mut failure = None;
@@ -145,6 +149,16 @@ impl Relay {
         }
     }
 
+    fn take_idle(&self) -> Option<Line> {
+        let mut idle = self.lock();
+        while let Some(line) = idle.lines.pop() {
+            if !line.crew.has_retired() {
+                return Some(line);
+            }
+        }
+        None
+    }
+
     fn wait(&self, timeout: Duration) {
         let mut idle = self.lock();
         if idle.closed || !idle.lines.is_empty() {
@@ -165,26 +179,25 @@ impl Relay {
         if self.lock().closed {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        let proven = self.upstream.connect().and_then(|(stream, crew)| {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            let line = Line { stream, crew, patience: PATIENCE, used: self.clock.now().instant };
-            let mut lease = self.lend(line);
-            let deadline = self.clock.deadline(PROOF_TIMEOUT);
-            lease.send(self.pass.proof_request().as_bytes(), deadline)?;
-            if lease.read(&mut [0; 1024], deadline)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            lease
-                .line
-                .take()
-                .inspect(|line| line.crew.answered())
-                .ok_or_else(|| io::ErrorKind::NotFound.into())
-        });
+        let (stream, crew) = self.upstream.connect()?;
+        let proven = self.prove(stream, &crew);
         if proven.is_err() {
-            self.upstream.revive();
+            crew.retire();
         }
         proven
+    }
+
+    fn prove(&self, stream: UnixStream, crew: &Arc<dyn Crew>) -> io::Result<Line> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let used = self.clock.now().instant;
+        let mut lease = self.lend(Line { stream, crew: Arc::clone(crew), patience: PATIENCE, used });
+        let deadline = self.clock.deadline(PROOF_TIMEOUT);
+        lease.send(self.pass.proof_request().as_bytes(), deadline)?;
+        if lease.read(&mut [0; PROOF_BYTES_MAX], deadline)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        lease.take()
     }
 
     fn give_back(&self, mut line: Line) {
@@ -252,7 +265,7 @@ impl Line {
                     if left.is_zero() {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
-                    self.crew.help();
+                    Arc::clone(&self.crew).help();
                     let longer = (2 * self.patience).min(PATIENCE_MAX).min(left.max(PATIENCE));
                     self.set_patience(longer)?;
                 }
@@ -266,6 +279,13 @@ impl Line {
 impl Lease<'_> {
     fn line(&mut self) -> io::Result<&mut Line> {
         self.line.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Takes the connection out of the lease.
+    fn take(mut self) -> io::Result<Line> {
+        let line = self.line.take().ok_or(io::ErrorKind::NotConnected)?;
+        line.crew.answered();
+        Ok(line)
     }
 
     /// Sends all of `bytes`.

@@ -8,10 +8,10 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openssl::ssl::{HandshakeError, ShutdownResult, SslAcceptor, SslStream};
+use openssl::ssl::{ShutdownResult, SslStream};
 
 use super::connections::{Connection, is_timeout};
-use crate::rest::tls::{self, TlsPeer};
+use crate::rest::tls::{self, Acceptor, TlsPeer};
 use crate::stdx::time::{Clock, Deadline};
 
 /// A connection as its own thread sees it.
@@ -91,7 +91,7 @@ impl Stream {
     /// `handshake` ahead.
     pub(super) fn establish(
         connection: &Arc<Connection>,
-        acceptor: Option<&SslAcceptor>,
+        acceptor: Option<&Acceptor>,
         handshake: Duration,
         clock: Clock,
     ) -> io::Result<Self> {
@@ -105,12 +105,7 @@ impl Stream {
         let Some(acceptor) = acceptor else { return Ok(Stream::Plain(timed)) };
         timed.read.begin(clock, handshake);
         timed.write.begin(clock, handshake);
-        match acceptor.accept(timed) {
-            Ok(session) => Ok(Stream::Tls(Box::new(session))),
-            Err(HandshakeError::SetupFailure(error)) => Err(io::Error::other(error)),
-            Err(HandshakeError::Failure(session)) => Err(io::Error::other(session.into_error())),
-            Err(HandshakeError::WouldBlock(_)) => Err(io::ErrorKind::TimedOut.into()),
-        }
+        acceptor.accept(timed).map(|session| Stream::Tls(Box::new(session)))
     }
 
     /// What the TLS session says about the client.

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::mem::ManuallyDrop;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +36,7 @@ const WORKERS_KEPT: usize = 2;
 const WORKER_REST: Duration = Duration::from_secs(5);
 /// Descriptors that must be free before a connection is opened: what `accept` takes, and a margin for others.
 const SPARE_DESCRIPTORS: usize = 8;
-/// What is read of a body that was not announced: none is sent so.
+/// What answers call this server, unless the handler says otherwise.
 const SERVER_NAME: &str = "herdsman";
 
 /// All that answering needs.
@@ -68,6 +68,9 @@ struct Instance {
     /// Workers alive, and those of them that wait for a request.
     workers: AtomicUsize,
     waiting: AtomicUsize,
+    /// Another server has taken its place, or is about to: no connection to it is opened any more.
+    retired: AtomicBool,
+    /// The workers are to end.
     closed: AtomicBool,
 }
 
@@ -99,42 +102,31 @@ impl TinyHttp {
         Ok(TinyHttp { service, pool, current })
     }
 
-    fn current(&self) -> Arc<Instance> {
-        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Arc<Instance>> {
+        // Nothing panics while the lock is held.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends accept thread and workers; says how many workers are still held by the handler at `deadline`.
     pub(super) fn stop(&self, deadline: Deadline) -> usize {
-        self.current().close();
+        self.lock().close();
         self.pool.close(self.service.clock, deadline)
     }
 }
 
 impl Upstream for TinyHttp {
     fn connect(&self) -> io::Result<(UnixStream, Arc<dyn Crew>)> {
-        let instance = self.current();
+        let mut current = self.lock();
         // Connecting while descriptors are short would cost the accept thread its life.
         let spare: io::Result<Vec<_>> =
-            (0..SPARE_DESCRIPTORS).map(|_| instance.listening.try_clone()).collect();
+            (0..SPARE_DESCRIPTORS).map(|_| current.listening.try_clone()).collect();
         drop(spare?);
-        let stream = UnixStream::connect_addr(&instance.address)?;
-        Ok((stream, Arc::new(instance)))
-    }
-
-    fn revive(&self) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.closed.load(Ordering::Acquire) || current.is_accepting() {
-            return;
+        if current.has_retired() && !current.closed.load(Ordering::Acquire) {
+            *current = Instance::start(Arc::clone(&self.service), self.pool.clone())?;
+            log::warn!("the HTTP server behind the door did not answer: a new one has taken its place");
         }
-        match Instance::start(Arc::clone(&self.service), self.pool.clone()) {
-            Ok(instance) => {
-                log::warn!(
-                    "the HTTP server behind the door had stopped accepting: a new one has taken its place"
-                );
-                std::mem::replace(&mut *current, instance).close();
-            }
-            Err(error) => log::error!("the HTTP server behind the door has stopped accepting: {error}"),
-        }
+        let stream = UnixStream::connect_addr(&current.address)?;
+        Ok((stream, Arc::clone(&*current) as _))
     }
 }
 
@@ -154,20 +146,13 @@ impl Instance {
             asked: AtomicUsize::new(0),
             workers: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
         for _ in 0..WORKERS_KEPT {
             instance.call_worker();
         }
         Ok(instance)
-    }
-
-    /// Whether the accept thread still takes connections: it holds the last listening descriptor but ours, and
-    /// ours is of no use to accept. A connection that is refused, or closed at once, tells that it has ended.
-    fn is_accepting(&self) -> bool {
-        let Ok(mut stream) = UnixStream::connect_addr(&self.address) else { return false };
-        let looked = stream.set_read_timeout(Some(Duration::from_millis(10)));
-        looked.is_err() || !matches!(stream.read(&mut [0]), Ok(0))
     }
 
     fn call_worker(self: &Arc<Self>) {
@@ -186,27 +171,33 @@ impl Instance {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             match received {
                 Ok(Some(request)) => self.service.serve(request),
-                Ok(None) if self.workers.load(Ordering::Relaxed) > WORKERS_KEPT => break,
+                Ok(None) if self.is_overstaffed() => break,
                 Ok(None) => {}
                 // The accept thread says so once, when it ends.
-                Err(error) => log::debug!("the HTTP server behind the door stopped accepting: {error}"),
+                Err(error) => {
+                    log::debug!("the HTTP server behind the door stopped accepting: {error}");
+                    self.retire();
+                }
             }
         }
         self.workers.fetch_sub(1, Ordering::Relaxed);
     }
 
+    fn is_overstaffed(&self) -> bool {
+        let kept = if self.has_retired() { self.asked.load(Ordering::Relaxed) } else { WORKERS_KEPT };
+        self.workers.load(Ordering::Relaxed) > kept
+    }
+
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        if let Err(error) = self.listening.shutdown(Shutdown::Both) {
-            log::debug!("the socket behind the door was closed already: {error}");
-        }
+        self.retire();
         for _ in 0..=self.workers.load(Ordering::Relaxed) {
             self.server.unblock();
         }
     }
 }
 
-impl Crew for Arc<Instance> {
+impl Crew for Instance {
     fn asked(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
     }
@@ -215,27 +206,37 @@ impl Crew for Arc<Instance> {
         self.asked.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn help(&self) {
+    fn help(self: Arc<Self>) {
         let held = self.workers.load(Ordering::Relaxed).saturating_sub(self.waiting.load(Ordering::Relaxed));
         if self.asked.load(Ordering::Relaxed) > held && self.waiting.load(Ordering::Relaxed) == 0 {
             self.call_worker();
         }
     }
+
+    fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        if let Err(error) = self.listening.shutdown(Shutdown::Both) {
+            log::debug!("the socket behind the door was closed already: {error}");
+        }
+    }
+
+    fn has_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
 }
 
 impl Service {
-    fn serve(&self, request: Request) {
+    fn serve(&self, mut request: Request) {
         let pass = request.headers().iter().find(|header| header.field.equiv(PASS_FIELD));
         let bearer = pass.and_then(|header| self.pass.check(header.value.as_str()));
-        let response = match bearer {
+        let connection = match bearer {
             None => return turn_away(request),
             Some(Bearer::Proof) => return answer(request, HttpResponse::empty(204)),
             Some(Bearer::Connection(id)) => id,
         };
-        let Some(origin) = self.connections.origin(response) else {
+        let Some(origin) = self.connections.origin(connection) else {
             return answer(request, HttpResponse::error(500, "The connection has ended"));
         };
-        let mut request = request;
         let response = match read_whole(&mut request) {
             Ok(body) => {
                 let whole = HttpRequest {
