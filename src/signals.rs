@@ -25,13 +25,16 @@ impl SignalListener {
         let handle = signals.handle();
         let (first, received) = bounded(1);
         let thread = thread::spawn("signals", thread::STACK_BYTES, move || {
+            let mut stopping = false;
             for signal in signals.forever() {
                 let number = u8::try_from(signal).unwrap_or(0);
-                if first.try_send(number).is_err() {
+                if std::mem::replace(&mut stopping, true) {
                     log::warn!("signal {number} while stopping: the worker ends at once");
                     std::process::exit(128 + i32::from(number));
                 }
                 log::info!("signal {number}: the worker stops; a second signal ends it at once");
+                // Has room for this one; whoever left in the meantime is stopping already.
+                drop(first.try_send(number));
             }
         })?;
         Ok((SignalListener { handle, _thread: thread }, received))

@@ -56,7 +56,6 @@ impl WorkerSetup {
             ("value.converter", converter),
             ("offset.storage.file.filename", "offsets"),
             ("offset.flush.interval.ms", "200"),
-            ("header.converter", converter),
         ];
         let settings = defaults.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         WorkerSetup {
