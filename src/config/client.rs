@@ -1,10 +1,14 @@
 //! Settings of Kafka clients: from the names and values of Java's clients to those of librdkafka.
 //!
-//! Settings come in layers (framework, worker, connector), all in Java's names; the result is translated once, by the
+//! Settings come in layers, a later one over an earlier one: what the framework needs, what the worker says below
+//! `producer.`, `consumer.` or `admin.`, what the connector says below `producer.override.` and so on. Only admin clients
+//! also see the other settings of the worker; producers and consumers do not inherit even `security.protocol` (this
+//! surprises people, but a file that works with Apache must mean the same here). The result is translated once, by the
 //! table in `client::table`. One that cannot be kept is an error that names it; it is never dropped in silence.
 
 mod security;
 pub mod table;
+mod translate;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +16,6 @@ use std::fmt;
 use crate::api::Settings;
 use crate::api::config_def::{ConfigError, ConfigErrors};
 use crate::config::override_policy::OverridePolicy;
-use table::Meaning;
 
 /// A Kafka client that settings are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,11 +65,8 @@ impl ClientSettings {
         self
     }
 
-    /// The same settings with one more, unless it is there.
-    #[must_use]
-    fn or(mut self, name: &str, value: &str) -> Self {
-        self.0.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-        self
+    fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.insert(name.to_owned(), value.into());
     }
 
     /// Names and values, ordered by name.
@@ -110,51 +110,72 @@ impl ClientLayers<'_> {
     /// with equal settings share a producer.
     ///
     /// # Errors
-    /// All settings that cannot be kept.
+    /// All settings that cannot be kept, or that may not be overridden.
     pub fn source_producer(&self) -> Result<ClientSettings, ConfigErrors> {
         let framework = [
             ("client.id", "connector-producer"),
+            ("acks", "all"),
+            // Never expire: an outage of any length must not lose a record.
             ("delivery.timeout.ms", "2147483647"),
+            // Java's defaults, where librdkafka has others.
             ("linger.ms", "5"),
             ("buffer.memory", "33554432"),
+            ("max.request.size", "1048576"),
         ];
-        let java = self.layered(ClientKind::Producer, &framework)?;
-        let settings = translate(ClientKind::Producer, &java)?;
-        // Order and at-least-once by default. Who lowers either by hand does so for himself.
-        let acks_all = settings.get("acks").is_none_or(|acks| ["all", "-1"].contains(&acks));
-        let in_flight = settings.get("max.in.flight.requests.per.connection");
-        let few = in_flight.is_none_or(|count| count.parse::<u32>().is_ok_and(|count| count <= 5));
-        let settings = settings
-            .or("acks", "all")
-            .or("enable.idempotence", if acks_all && few { "true" } else { "false" })
-            // Java's choice of a partition by the key, so that old and new records of a key stay together.
-            .or("partitioner", "murmur2_random");
-        match settings.get("enable.idempotence") {
-            Some("true") => Ok(settings),
-            Some(_) | None => Ok(settings.or("max.in.flight.requests.per.connection", "1")),
-        }
+        // Java's choice of a partition by the key, so that old and new records of a key stay together.
+        let fixed = [("partitioner", "murmur2_random")].into_iter().collect();
+        translate::translate(ClientKind::Producer, &self.layered(ClientKind::Producer, &framework)?, fixed)
     }
 
     /// The settings of the consumer of a sink task.
     ///
     /// # Errors
-    /// All settings that cannot be kept.
+    /// All settings that cannot be kept, or that may not be overridden.
     pub fn sink_consumer(&self, connector: &str, task: u32) -> Result<ClientSettings, ConfigErrors> {
         let client_id = format!("connector-consumer-{connector}-{task}");
         let group = format!("connect-{connector}");
-        let framework =
-            [("client.id", client_id.as_str()), ("group.id", &group), ("auto.offset.reset", "earliest")];
-        let java = self.layered(ClientKind::Consumer, &framework)?;
-        let settings = translate(ClientKind::Consumer, &java)?;
-        Ok(settings
-            .with("enable.auto.commit", "false")
-            .with("enable.auto.offset.store", "false")
+        let framework = [
+            ("client.id", client_id.as_str()),
+            ("group.id", &group),
+            ("auto.offset.reset", "earliest"),
             // Java's defaults, where librdkafka has others.
-            .or("isolation.level", "read_uncommitted")
-            .or("partition.assignment.strategy", "range")
-            .or("allow.auto.create.topics", "true")
+            ("isolation.level", "read_uncommitted"),
+            ("allow.auto.create.topics", "true"),
+        ];
+        let java = self.layered(ClientKind::Consumer, &framework)?;
+        let mut fixed: ClientSettings = [
+            // The worker commits what tasks have flushed, and nothing else.
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
             // What is fetched ahead of the task, for all its partitions.
-            .or("queued.max.messages.kbytes", "16384"))
+            ("queued.max.messages.kbytes", "16384"),
+        ]
+        .into_iter()
+        .collect();
+        let subscribes_by_pattern =
+            self.connector.get("topics.regex").is_some_and(|text| !text.trim().is_empty());
+        let excludes =
+            java.get("exclude.internal.topics").is_none_or(|it| !it.value.eq_ignore_ascii_case("false"));
+        if subscribes_by_pattern && excludes {
+            fixed.set("topic.blacklist", INTERNAL_TOPICS);
+        }
+        translate::translate(ClientKind::Consumer, &java, fixed)
+    }
+
+    /// The settings of the admin client of a connector: it creates topics and dead letter queues.
+    ///
+    /// # Errors
+    /// All settings that cannot be kept, or that may not be overridden.
+    pub fn connector_admin(&self, client_id: &str) -> Result<ClientSettings, ConfigErrors> {
+        let of_clients = [ClientKind::Producer, ClientKind::Consumer, ClientKind::Admin];
+        let is_shared = |key: &str| !of_clients.iter().any(|kind| key.starts_with(kind.worker_prefix()));
+        let shared = self.worker.iter().filter(|(key, _)| is_shared(key));
+        let framework: Vec<(&str, &str)> = [("client.id", client_id)]
+            .into_iter()
+            .chain(shared.map(|(key, value)| (key.as_str(), value.as_str())))
+            .collect();
+        let java = self.layered(ClientKind::Admin, &framework)?;
+        translate::translate(ClientKind::Admin, &java, ClientSettings::default())
     }
 
     /// The most records in one batch for a sink task: the consumer setting `max.poll.records`.
@@ -163,89 +184,93 @@ impl ClientLayers<'_> {
     /// It is no number of records, or may not be overridden.
     pub fn max_poll_records(&self) -> Result<usize, ConfigErrors> {
         let java = self.layered(ClientKind::Consumer, &[])?;
-        let Some(text) = java.get("max.poll.records") else { return Ok(500) };
-        match text.trim().parse() {
+        let Some(written) = java.get("max.poll.records") else { return Ok(500) };
+        match written.value.parse() {
             Ok(0) | Err(_) => {
                 let message = "Value must be at least 1";
-                Err(ConfigErrors(vec![ConfigError::invalid("consumer.max.poll.records", text, message)]))
+                Err(ConfigErrors(vec![ConfigError::invalid(&written.key, &written.value, message)]))
             }
             Ok(count) => Ok(count),
         }
     }
 
     /// Java's settings of a client: of the framework, of the worker, of the connector, the later ones going before.
-    fn layered(&self, kind: ClientKind, framework: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
+    fn layered(&self, kind: ClientKind, framework: &[(&str, &str)]) -> Result<Layers, ConfigErrors> {
         let violations = self.policy.violations(self.connector, kind.override_prefix());
         if !violations.is_empty() {
             return Err(ConfigErrors(violations));
         }
-        let mut java: Settings =
-            framework.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        if let Some(servers) = self.worker.get("bootstrap.servers") {
-            java.insert("bootstrap.servers".to_owned(), servers.clone());
-        }
-        java.extend(below(self.worker, kind.worker_prefix()));
-        java.extend(below(self.connector, kind.override_prefix()));
-        Ok(java)
+        let mut layers = Layers::new();
+        add(&mut layers, framework.iter().copied(), "", true);
+        let servers = self.worker.get("bootstrap.servers").map_or(BOOTSTRAP_SERVERS, String::as_str);
+        add(&mut layers, [("bootstrap.servers", servers)], "", true);
+        add_below(&mut layers, self.worker, kind.worker_prefix());
+        add_below(&mut layers, self.connector, kind.override_prefix());
+        Ok(layers)
     }
 }
+
+/// What a subscription by pattern passes over, unless `exclude.internal.topics=false`: the topics that a Kafka broker
+/// itself calls internal.
+const INTERNAL_TOPICS: &str = "^__consumer_offsets$,^__transaction_state$,^__share_group_state$";
+
+/// Where to begin if the worker says nothing: its own default.
+const BOOTSTRAP_SERVERS: &str = "localhost:9092";
 
 /// The settings of the worker's own clients: all that it has for clients, without a prefix.
 ///
 /// # Errors
 /// All settings that cannot be kept.
 pub fn worker_client(worker: &Settings) -> Result<ClientSettings, ConfigErrors> {
-    let known = worker.iter().filter(|(key, _)| table::row(key).is_some());
-    let java = known.map(|(key, value)| (key.clone(), value.clone())).collect();
-    translate(ClientKind::Admin, &java)
+    let mut layers = Layers::new();
+    add(&mut layers, [("bootstrap.servers", BOOTSTRAP_SERVERS)], "", true);
+    add(&mut layers, worker, "", true);
+    translate::translate(ClientKind::Admin, &layers, ClientSettings::default())
 }
 
-fn below<'a>(settings: &'a Settings, prefix: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
-    settings.iter().filter_map(move |(key, value)| {
-        let name = key.strip_prefix(prefix)?;
-        (!name.starts_with("override.")).then(|| (name.to_owned(), value.clone()))
-    })
-}
-
-/// Java's settings in librdkafka's words. A name that Java's clients do not know either is passed over with a warning,
-/// as they do.
+/// Java's settings of one client in librdkafka's words, without what the framework adds: for validation. Errors are
+/// about the names as given. A name that Java's clients do not know either is passed over with a warning, as they do.
 ///
 /// # Errors
 /// All settings that cannot be kept, each with what to do.
 pub fn translate(kind: ClientKind, java: &Settings) -> Result<ClientSettings, ConfigErrors> {
-    let mut settings = ClientSettings::default();
-    let mut errors = Vec::new();
-    for (name, value) in java {
-        let value = value.trim();
-        let Some(row) = table::row(name) else {
-            log::warn!("the client setting {name} is not known and has no effect");
-            continue;
-        };
-        if !row.clients.include(kind) {
-            continue;
-        }
-        match row.meaning {
-            Meaning::Same(theirs) => settings = settings.with(theirs, value),
-            Meaning::Converted(convert) => match convert(value) {
-                Ok(pairs) => {
-                    for (theirs, value) in pairs {
-                        settings = settings.with(theirs, value);
-                    }
-                }
-                Err(message) => errors.push(ConfigError::invalid(name, value, &message)),
-            },
-            Meaning::Together | Meaning::NotNeeded(_) => {}
-            Meaning::Refused(default, remedy) => {
-                if value != default && !value.is_empty() {
-                    let message = format!("this worker's clients cannot keep it: {remedy}");
-                    errors.push(ConfigError::invalid(name, value, &message));
-                }
-            }
-        }
-    }
-    match security::translate(java) {
-        Ok(pairs) => settings.0.extend(pairs),
-        Err(more) => errors.extend(more),
-    }
-    if errors.is_empty() { Ok(settings) } else { Err(ConfigErrors(errors)) }
+    let mut layers = Layers::new();
+    add(&mut layers, java, "", false);
+    translate::translate(kind, &layers, ClientSettings::default())
 }
+
+/// One setting in Java's name.
+struct Written {
+    /// The key under which it stands in the worker file or the connector.
+    key: String,
+    /// Its value without blanks around it.
+    value: String,
+    /// Whether nothing is said if no client knows it: it may belong to somebody else.
+    shared: bool,
+}
+
+/// Settings in Java's names after all layers.
+type Layers = BTreeMap<String, Written>;
+
+fn add_below(layers: &mut Layers, settings: &Settings, prefix: &str) {
+    let below = settings.iter().filter_map(|(key, value)| Some((key.strip_prefix(prefix)?, value)));
+    // A connector's prefix inside a worker file is no layer.
+    let below = below.filter(|(name, _)| !name.starts_with("override."));
+    add(layers, below, prefix, false);
+}
+
+fn add<K: AsRef<str>, V: AsRef<str>>(
+    layers: &mut Layers,
+    settings: impl IntoIterator<Item = (K, V)>,
+    prefix: &str,
+    shared: bool,
+) {
+    for (name, value) in settings {
+        let name = name.as_ref();
+        let value = value.as_ref().trim().to_owned();
+        layers.insert(name.to_owned(), Written { key: format!("{prefix}{name}"), value, shared });
+    }
+}
+
+#[cfg(test)]
+mod tests;

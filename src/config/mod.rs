@@ -7,5 +7,6 @@ pub mod jaas;
 pub mod override_policy;
 pub mod properties;
 pub mod providers;
+pub mod reference;
 pub mod stores;
 pub mod worker;

@@ -1,130 +1,128 @@
-//! Logins, keys and certificates of clients: settings that have to be looked at together.
+//! How clients log in and what they trust: SASL and TLS.
 
-use crate::api::Settings;
-use crate::api::config_def::ConfigError;
-use crate::config::jaas;
-use crate::config::stores::{self, KeyStore, TrustStore};
+use super::super::jaas;
+use super::super::stores::{self, KeyStore, TrustStore};
+use super::translate::Translation;
+use crate::api::config_def::{ConfigError, Password};
 
-type Pairs = Vec<(String, String)>;
-
-/// What Java's security settings are in librdkafka's words.
-pub(super) fn translate(java: &Settings) -> Result<Pairs, Vec<ConfigError>> {
-    let mut pairs = Pairs::new();
-    let mut errors = Vec::new();
-    let mut take = |result: Result<Pairs, ConfigError>| match result {
-        Ok(more) => pairs.extend(more),
-        Err(error) => errors.push(error),
-    };
-    take(protocol(java));
-    let uses = |part: &str| {
-        get(java, "security.protocol").is_some_and(|value| value.to_ascii_uppercase().contains(part))
-    };
-    if uses("SASL") {
-        take(login(java));
+pub(super) fn translate(work: &mut Translation<'_>) {
+    let protocol = work.settings.get("security.protocol").unwrap_or("plaintext").to_owned();
+    if protocol.starts_with("sasl_") {
+        sasl(work);
     }
-    if uses("SSL") {
-        take(key_store(java));
-        take(trust_store(java));
-        take(host_name_check(java));
-    }
-    if errors.is_empty() { Ok(pairs) } else { Err(errors) }
-}
-
-fn get<'a>(java: &'a Settings, name: &str) -> Option<&'a str> {
-    java.get(name).map(|value| value.trim())
-}
-
-fn pair(name: &str, value: impl Into<String>) -> (String, String) {
-    (name.to_owned(), value.into())
-}
-
-fn protocol(java: &Settings) -> Result<Pairs, ConfigError> {
-    const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
-    match get(java, "security.protocol") {
-        None => Ok(Pairs::new()),
-        Some(value) if PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(value)) => {
-            Ok(vec![pair("security.protocol", value.to_ascii_lowercase())])
-        }
-        Some(value) => {
-            let message =
-                "String must be one of (case insensitive): PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL";
-            Err(ConfigError::invalid("security.protocol", value, message))
-        }
+    if protocol.ends_with("ssl") {
+        tls(work);
     }
 }
 
-fn login(java: &Settings) -> Result<Pairs, ConfigError> {
-    let mechanism = get(java, "sasl.mechanism").unwrap_or("GSSAPI");
-    let module = match mechanism {
+fn sasl(work: &mut Translation<'_>) {
+    let mechanism = work.get("sasl.mechanism").unwrap_or("GSSAPI");
+    let module_class = match mechanism {
         "PLAIN" => "PlainLoginModule",
         "SCRAM-SHA-256" | "SCRAM-SHA-512" => "ScramLoginModule",
-        other => {
-            let message = "this worker's clients cannot keep it: use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
-            return Err(ConfigError::invalid("sasl.mechanism", other, message));
+        "GSSAPI" => {
+            return work.refuse(
+                "sasl.mechanism",
+                "GSSAPI (Kerberos, also the default of Java) is not built in; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+            );
+        }
+        _ => {
+            return work.refuse(
+                "sasl.mechanism",
+                "this cannot be translated for librdkafka: use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+            );
         }
     };
-    // The text holds a password, so it is never shown.
-    let wrong = |message: String| ConfigError::invalid("sasl.jaas.config", "[hidden]", &message);
-    let text = get(java, "sasl.jaas.config").filter(|text| !text.is_empty()).ok_or_else(|| {
-        wrong(format!(
-            "{mechanism} needs a login, such as `…{module} required username=\"…\" password=\"…\";`"
-        ))
-    })?;
-    let parsed = jaas::parse_module(text).map_err(wrong)?;
-    if parsed.simple_class() != module {
-        return Err(wrong(format!("{mechanism} needs {module}, not {}", parsed.simple_class())));
+    work.settings.set("sasl.mechanism", mechanism);
+    match credentials(work.get("sasl.jaas.config"), module_class) {
+        Ok((user, password)) => {
+            work.settings.set("sasl.username", user.expose());
+            work.settings.set("sasl.password", password.expose());
+        }
+        Err(message) => {
+            let key = work.key("sasl.jaas.config");
+            work.errors.push(ConfigError::invalid(&key, Password::HIDDEN, message));
+        }
     }
-    let option = |name: &str| {
-        parsed
-            .option(name)
-            .map(|value| value.expose().to_owned())
-            .ok_or_else(|| wrong(format!("it lacks {name}")))
-    };
-    Ok(vec![
-        pair("sasl.mechanism", mechanism),
-        pair("sasl.username", option("username")?),
-        pair("sasl.password", option("password")?),
-    ])
 }
 
-fn key_store(java: &Settings) -> Result<Pairs, ConfigError> {
-    let store = stores::key_store(&|name| java.get(name).map(String::as_str))?;
-    let password = |secret: &Option<crate::api::config_def::Password>| {
-        secret.as_ref().map(|secret| pair("ssl.key.password", secret.expose()))
+/// User name and password of a JAAS text. Messages carry nothing of the text.
+fn credentials(jaas: Option<&str>, module_class: &str) -> Result<(Password, Password), String> {
+    let jaas = jaas.ok_or("it must name the login module with user name and password")?;
+    let module = jaas::parse_module(jaas)?;
+    if module.simple_class() != module_class {
+        return Err(format!("this mechanism needs the login module {module_class}"));
+    }
+    let option = |name| module.option(name).cloned().ok_or_else(|| format!("the option {name} is missing"));
+    Ok((option("username")?, option("password")?))
+}
+
+fn tls(work: &mut Translation<'_>) {
+    let written = |error: ConfigError, work: &Translation<'_>| match error {
+        ConfigError::Invalid { key, value, message } => {
+            ConfigError::Invalid { key: work.key(&key), value, message }
+        }
+        ConfigError::Message { key, message } => ConfigError::Message { key: work.key(&key), message },
+        other @ (ConfigError::Missing { .. }
+        | ConfigError::Undefined { .. }
+        | ConfigError::WrongType { .. }) => other,
     };
-    Ok(match store {
-        None => Pairs::new(),
-        Some(KeyStore::PemFile { path, key_password }) => {
+    match stores::key_store(&|name| work.get(name)) {
+        Ok(store) => store.into_iter().for_each(|store| set_key_store(work, store)),
+        Err(error) => work.errors.push(written(error, work)),
+    }
+    match stores::trust_store(&|name| work.get(name)) {
+        Ok(None) => {}
+        Ok(Some(TrustStore::PemFile(path))) => {
+            work.settings.set("ssl.ca.location", path.display().to_string());
+        }
+        Ok(Some(TrustStore::PemText(pem))) => work.settings.set("ssl.ca.pem", pem),
+        Err(error) => work.errors.push(written(error, work)),
+    }
+    cipher_suites(work);
+}
+
+fn set_key_store(work: &mut Translation<'_>, store: KeyStore) {
+    let key_password = match store {
+        KeyStore::PemFile { path, key_password } => {
+            // One file holds both; OpenSSL picks what it looks for.
             let path = path.display().to_string();
-            let files = [pair("ssl.certificate.location", &*path), pair("ssl.key.location", &*path)];
-            files.into_iter().chain(password(&key_password)).collect()
+            work.settings.set("ssl.key.location", path.clone());
+            work.settings.set("ssl.certificate.location", path);
+            key_password
         }
-        Some(KeyStore::PemText { key, chain, key_password }) => {
-            let texts = [pair("ssl.certificate.pem", chain), pair("ssl.key.pem", key.expose())];
-            texts.into_iter().chain(password(&key_password)).collect()
+        KeyStore::PemText { key, chain, key_password } => {
+            work.settings.set("ssl.key.pem", key.expose());
+            work.settings.set("ssl.certificate.pem", chain);
+            key_password
         }
-        Some(KeyStore::Pkcs12 { path, password }) => vec![
-            pair("ssl.keystore.location", path.display().to_string()),
-            pair("ssl.keystore.password", password.expose()),
-        ],
-    })
+        KeyStore::Pkcs12 { path, password } => {
+            work.settings.set("ssl.keystore.location", path.display().to_string());
+            work.settings.set("ssl.keystore.password", password.expose());
+            None
+        }
+    };
+    if let Some(password) = key_password {
+        work.settings.set("ssl.key.password", password.expose());
+    }
 }
 
-fn trust_store(java: &Settings) -> Result<Pairs, ConfigError> {
-    let store = stores::trust_store(&|name| java.get(name).map(String::as_str))?;
-    Ok(match store {
-        None => Pairs::new(),
-        Some(TrustStore::PemFile(path)) => vec![pair("ssl.ca.location", path.display().to_string())],
-        Some(TrustStore::PemText(text)) => vec![pair("ssl.ca.pem", text)],
-    })
-}
-
-fn host_name_check(java: &Settings) -> Result<Pairs, ConfigError> {
-    const KEY: &str = "ssl.endpoint.identification.algorithm";
-    match get(java, KEY) {
-        None => Ok(Pairs::new()),
-        Some("") => Ok(vec![pair(KEY, "none")]),
-        Some(value) if value.eq_ignore_ascii_case("https") => Ok(vec![pair(KEY, "https")]),
-        Some(value) => Err(ConfigError::invalid(KEY, value, "it is https, or empty to check no host name")),
+/// Java names suites as the TLS standard does, OpenSSL in its own way. Suites of TLS 1.3 cannot be chosen through
+/// librdkafka: they stay allowed.
+fn cipher_suites(work: &mut Translation<'_>) {
+    const NAME: &str = "ssl.cipher.suites";
+    let Some(suites) = work.get(NAME) else { return };
+    let mut names = Vec::new();
+    for suite in suites.split(',').map(str::trim) {
+        let name = openssl::ssl::cipher_name(suite);
+        if name == "(NONE)" {
+            return work.refuse(NAME, &format!("OpenSSL has no cipher suite {suite}"));
+        }
+        if !name.starts_with("TLS_") {
+            names.push(name);
+        }
+    }
+    if !names.is_empty() {
+        work.settings.set(NAME, names.join(":"));
     }
 }

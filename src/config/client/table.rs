@@ -1,268 +1,438 @@
-//! Every setting of Java's producers, consumers and admin clients, and what becomes of it.
+//! Every setting of Java's producer, consumer and admin client, and what becomes of it.
 
 use super::ClientKind;
+use crate::api::config_def::ConfigError;
 
-/// Which clients a setting is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clients {
-    /// Every client.
-    All,
-    /// Producers.
-    Producer,
-    /// Consumers.
-    Consumer,
+/// What becomes of one setting.
+#[derive(Debug, Clone, Copy)]
+pub enum Rule {
+    /// The same text under this name.
+    Text(&'static str),
+    /// `true` or `false` under this name.
+    Boolean(&'static str),
+    /// A whole number, under each of these names and moved into its bounds; -1 counts as the lower bound.
+    Number(&'static [(&'static str, i64, i64)]),
+    /// Bytes here, KiB there, moved into these bounds.
+    Kibibytes(&'static str, i64, i64),
+    /// One of these values (any case) for each of those.
+    Choice(&'static str, &'static [(&'static str, &'static str)]),
+    /// Translated together with others; the text says into what.
+    Together(&'static str),
+    /// Used by the worker itself; the text says for what.
+    Worker(&'static str),
+    /// Without effect, for a reason that harms nobody.
+    Ignored(&'static str),
+    /// These values are without effect; any other is an error, and the text says what to do.
+    Only(&'static [&'static str], &'static str),
 }
 
-impl Clients {
-    pub(super) fn include(self, kind: ClientKind) -> bool {
-        match self {
-            Clients::All => true,
-            Clients::Producer => kind == ClientKind::Producer,
-            Clients::Consumer => kind == ClientKind::Consumer,
-        }
+/// One setting of Java's clients.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientKey {
+    /// Its name; with a `*` at its end all names that begin so.
+    pub name: &'static str,
+    /// Which clients have it.
+    pub clients: &'static [ClientKind],
+    /// What becomes of it.
+    pub rule: Rule,
+}
+
+impl ClientKey {
+    fn matches(&self, kind: ClientKind, name: &str) -> bool {
+        let same = match self.name.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == self.name,
+        };
+        same && self.clients.contains(&kind)
     }
 }
 
-type Pairs = Vec<(&'static str, String)>;
-
-/// What becomes of a setting.
-#[derive(Clone, Copy)]
-pub enum Meaning {
-    /// The same value under librdkafka's name.
-    Same(&'static str),
-    /// Other values or several settings.
-    Converted(fn(&str) -> Result<Pairs, String>),
-    /// Looked at together with others: logins, keys and certificates.
-    Together,
-    /// Nothing is to be done; why.
-    NotNeeded(&'static str),
-    /// It cannot be kept, unless it has its default; what to do.
-    Refused(&'static str, &'static str),
+/// The entry for a setting of one kind of client.
+#[must_use]
+pub fn find(kind: ClientKind, name: &str) -> Option<&'static ClientKey> {
+    all().find(|key| key.matches(kind, name))
 }
 
-/// One setting.
-pub struct Row {
-    /// Java's name.
-    pub java: &'static str,
-    /// Whom it is for.
-    pub clients: Clients,
-    /// What becomes of it.
-    pub meaning: Meaning,
+/// All entries in the order of the reference page.
+pub fn all() -> impl Iterator<Item = &'static ClientKey> {
+    COMMON.iter().chain(SECURITY).chain(PRODUCER).chain(CONSUMER).chain(ADMIN)
 }
 
-/// The row of a setting, `None` if Java's clients have none of that name.
-pub fn row(java: &str) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.java == java)
+impl Rule {
+    /// The names and values for librdkafka, with what a person should know. `key` is the setting as written.
+    pub(super) fn apply(&self, key: &str, value: &str) -> Result<Applied, ConfigError> {
+        let invalid = |message: &str| ConfigError::invalid(key, value, message);
+        let mut applied = Applied::default();
+        match *self {
+            Rule::Text(to) => applied.set(to, value),
+            Rule::Boolean(to) => match value.to_ascii_lowercase().as_str() {
+                text @ ("true" | "false") => applied.set(to, text),
+                _ => return Err(invalid("Expected value to be either true or false")),
+            },
+            Rule::Number(targets) => {
+                let number: i64 = value.parse().map_err(|_| invalid("Not a number of type LONG"))?;
+                for &(to, min, max) in targets {
+                    let moved = number.clamp(min, max);
+                    if moved != number && number != -1 && number != i64::from(i32::MAX) {
+                        applied.notes.push(format!(
+                            "{key}={number} is taken as {moved}, the nearest that {to} can be"
+                        ));
+                    }
+                    applied.set(to, &moved.to_string());
+                }
+            }
+            Rule::Kibibytes(to, min, max) => {
+                let bytes: i64 = value.parse().map_err(|_| invalid("Not a number of type LONG"))?;
+                applied.set(to, &(bytes / 1024).clamp(min, max).to_string());
+            }
+            Rule::Choice(to, choices) => {
+                match choices.iter().find(|(java, _)| java.eq_ignore_ascii_case(value)) {
+                    Some((_, ours)) => applied.set(to, ours),
+                    None => {
+                        let names: Vec<_> = choices.iter().map(|(java, _)| *java).collect();
+                        return Err(invalid(&format!("String must be one of: {}", names.join(", "))));
+                    }
+                }
+            }
+            Rule::Only(accepted, remedy) if !accepted.contains(&value) => {
+                return Err(invalid(&format!("this cannot be translated for librdkafka: {remedy}")));
+            }
+            Rule::Only(..) | Rule::Together(_) | Rule::Worker(_) | Rule::Ignored(_) => {}
+        }
+        Ok(applied)
+    }
 }
 
-const fn all(java: &'static str, meaning: Meaning) -> Row {
-    Row { java, clients: Clients::All, meaning }
+/// What one rule gave.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    pub(super) settings: Vec<(&'static str, String)>,
+    pub(super) notes: Vec<String>,
 }
 
-const fn producer(java: &'static str, meaning: Meaning) -> Row {
-    Row { java, clients: Clients::Producer, meaning }
+impl Applied {
+    fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.push((name, value.to_owned()));
+    }
 }
 
-const fn consumer(java: &'static str, meaning: Meaning) -> Row {
-    Row { java, clients: Clients::Consumer, meaning }
+const ALL: &[ClientKind] = &[ClientKind::Producer, ClientKind::Consumer, ClientKind::Admin];
+const P: &[ClientKind] = &[ClientKind::Producer];
+const C: &[ClientKind] = &[ClientKind::Consumer];
+const A: &[ClientKind] = &[ClientKind::Admin];
+const INT_MAX: i64 = i32::MAX as i64;
+
+const fn row(name: &'static str, clients: &'static [ClientKind], rule: Rule) -> ClientKey {
+    ClientKey { name, clients, rule }
 }
 
-use Meaning::{Converted, NotNeeded, Refused, Same, Together};
+/// The value that a Java setting for a class or a list has when it is not used.
+const UNSET: &[&str] = &["", "null"];
+const BYTE_ARRAYS: &str = "the worker hands bytes to its clients; remove the setting";
+const METRICS: &str = "about metrics of a JVM";
+const BOUNDED: &str = "the worker bounds its own calls";
 
-const METRICS: &str = "metrics of Java's clients do not exist here";
-const BYTES: &str = "records are bytes here; converters do the rest";
-const NO_CODE: &str = "classes for the JVM cannot be loaded; remove it";
-const NO_KERBEROS: &str = "Kerberos is not built in";
-const NO_OAUTH: &str = "OAUTHBEARER is not built in; use SCRAM or PLAIN";
-
-/// All rows, by client and name.
-pub static ROWS: &[Row] = &[
-    all("bootstrap.servers", Same("bootstrap.servers")),
-    all("client.dns.lookup", Same("client.dns.lookup")),
-    all("client.id", Same("client.id")),
-    all("client.rack", Same("client.rack")),
-    all("connections.max.idle.ms", Converted(idle)),
-    all("enable.metrics.push", NotNeeded(METRICS)),
-    all("metadata.max.age.ms", Converted(metadata_age)),
-    all("metadata.recovery.rebootstrap.trigger.ms", Same("metadata.recovery.rebootstrap.trigger.ms")),
-    all("metadata.recovery.strategy", Same("metadata.recovery.strategy")),
-    all("metric.reporters", NotNeeded(METRICS)),
-    all("metrics.num.samples", NotNeeded(METRICS)),
-    all("metrics.recording.level", NotNeeded(METRICS)),
-    all("metrics.sample.window.ms", NotNeeded(METRICS)),
-    all("auto.include.jmx.reporter", NotNeeded(METRICS)),
-    all("receive.buffer.bytes", Converted(|value| buffer("socket.receive.buffer.bytes", value))),
-    all("reconnect.backoff.max.ms", Same("reconnect.backoff.max.ms")),
-    all("reconnect.backoff.ms", Same("reconnect.backoff.ms")),
-    all("request.timeout.ms", Converted(request_timeout)),
-    all("retries", NotNeeded("sending is tried again until delivery.timeout.ms has passed")),
-    all("retry.backoff.max.ms", Converted(|value| at_least("retry.backoff.max.ms", 1, value))),
-    all("retry.backoff.ms", Converted(|value| at_least("retry.backoff.ms", 1, value))),
-    all("security.providers", Refused("", NO_CODE)),
-    all("send.buffer.bytes", Converted(|value| buffer("socket.send.buffer.bytes", value))),
-    all("socket.connection.setup.timeout.max.ms", NotNeeded("librdkafka does not lengthen its timeout")),
-    all(
-        "socket.connection.setup.timeout.ms",
-        Converted(|value| at_least("socket.connection.setup.timeout.ms", 1000, value)),
+const COMMON: &[ClientKey] = &[
+    row("bootstrap.servers", ALL, Rule::Text("bootstrap.servers")),
+    row("client.id", ALL, Rule::Text("client.id")),
+    row(
+        "client.dns.lookup",
+        ALL,
+        Rule::Choice(
+            "client.dns.lookup",
+            &[
+                ("use_all_dns_ips", "use_all_dns_ips"),
+                ("resolve_canonical_bootstrap_servers_only", "resolve_canonical_bootstrap_servers_only"),
+                ("default", "use_all_dns_ips"),
+            ],
+        ),
     ),
-    all("security.protocol", Together),
-    all("sasl.mechanism", Together),
-    all("sasl.jaas.config", Together),
-    all("sasl.client.callback.handler.class", Refused("", NO_CODE)),
-    all("sasl.login.callback.handler.class", Refused("", NO_CODE)),
-    all("sasl.login.class", Refused("", NO_CODE)),
-    all("sasl.kerberos.kinit.cmd", Refused("/usr/bin/kinit", NO_KERBEROS)),
-    all("sasl.kerberos.min.time.before.relogin", Refused("60000", NO_KERBEROS)),
-    all("sasl.kerberos.service.name", Refused("", NO_KERBEROS)),
-    all("sasl.kerberos.ticket.renew.jitter", Refused("0.05", NO_KERBEROS)),
-    all("sasl.kerberos.ticket.renew.window.factor", Refused("0.8", NO_KERBEROS)),
-    all("sasl.login.connect.timeout.ms", Refused("", NO_OAUTH)),
-    all("sasl.login.read.timeout.ms", Refused("", NO_OAUTH)),
-    all("sasl.login.refresh.buffer.seconds", Refused("300", NO_OAUTH)),
-    all("sasl.login.refresh.min.period.seconds", Refused("60", NO_OAUTH)),
-    all("sasl.login.refresh.window.factor", Refused("0.8", NO_OAUTH)),
-    all("sasl.login.refresh.window.jitter", Refused("0.05", NO_OAUTH)),
-    all("sasl.login.retry.backoff.max.ms", Refused("10000", NO_OAUTH)),
-    all("sasl.login.retry.backoff.ms", Refused("100", NO_OAUTH)),
-    all("sasl.oauthbearer.token.endpoint.url", Refused("", NO_OAUTH)),
-    all("sasl.oauthbearer.jwks.endpoint.url", Refused("", NO_OAUTH)),
-    all("sasl.oauthbearer.scope.claim.name", Refused("scope", NO_OAUTH)),
-    all("sasl.oauthbearer.sub.claim.name", Refused("sub", NO_OAUTH)),
-    all("ssl.cipher.suites", Refused("", "OpenSSL's defaults are used; restrict suites at the broker")),
-    all("ssl.enabled.protocols", NotNeeded("OpenSSL agrees on TLS 1.2 or 1.3 with the broker")),
-    all("ssl.endpoint.identification.algorithm", Together),
-    all("ssl.engine.factory.class", Refused("", NO_CODE)),
-    all("ssl.key.password", Together),
-    all("ssl.keymanager.algorithm", NotNeeded("OpenSSL has no such choice")),
-    all("ssl.keystore.certificate.chain", Together),
-    all("ssl.keystore.key", Together),
-    all("ssl.keystore.location", Together),
-    all("ssl.keystore.password", Together),
-    all("ssl.keystore.type", Together),
-    all("ssl.protocol", NotNeeded("OpenSSL agrees on TLS 1.2 or 1.3 with the broker")),
-    all("ssl.provider", Refused("", NO_CODE)),
-    all("ssl.secure.random.implementation", NotNeeded("OpenSSL has its own")),
-    all("ssl.trustmanager.algorithm", NotNeeded("OpenSSL has no such choice")),
-    all("ssl.truststore.certificates", Together),
-    all("ssl.truststore.location", Together),
-    all("ssl.truststore.password", Together),
-    all("ssl.truststore.type", Together),
-    producer("acks", Same("acks")),
-    producer("batch.size", Converted(|value| at_least("batch.size", 1, value))),
-    producer("buffer.memory", Converted(buffer_memory)),
-    producer("compression.gzip.level", Converted(|value| Ok(vec![("compression.level", value.to_owned())]))),
-    producer("compression.lz4.level", Converted(|value| Ok(vec![("compression.level", value.to_owned())]))),
-    producer("compression.zstd.level", Converted(|value| Ok(vec![("compression.level", value.to_owned())]))),
-    producer("compression.type", Same("compression.type")),
-    producer("delivery.timeout.ms", Converted(delivery_timeout)),
-    producer("enable.idempotence", Same("enable.idempotence")),
-    producer("interceptor.classes", Refused("", NO_CODE)),
-    producer("key.serializer", NotNeeded(BYTES)),
-    producer("linger.ms", Same("linger.ms")),
-    producer("max.block.ms", NotNeeded("a full queue holds the task back, for as long as it takes")),
-    producer("max.in.flight.requests.per.connection", Same("max.in.flight.requests.per.connection")),
-    producer("max.request.size", Converted(|value| at_least("message.max.bytes", 1000, value))),
-    producer("metadata.max.idle.ms", NotNeeded("librdkafka keeps what it needs")),
-    producer("partitioner.adaptive.partitioning.enable", NotNeeded("librdkafka has its own way")),
-    producer("partitioner.availability.timeout.ms", NotNeeded("librdkafka has its own way")),
-    producer("partitioner.class", Converted(partitioner)),
-    producer("partitioner.ignore.keys", Refused("false", "keys decide on the partition; remove it")),
-    producer("transaction.timeout.ms", NotNeeded("source tasks use no transactions here")),
-    producer("transactional.id", Refused("", "transactions are not the connector's to set; remove it")),
-    producer("value.serializer", NotNeeded(BYTES)),
-    consumer("allow.auto.create.topics", Same("allow.auto.create.topics")),
-    consumer("auto.commit.interval.ms", NotNeeded("the worker commits offsets itself")),
-    consumer("auto.offset.reset", Converted(offset_reset)),
-    consumer("check.crcs", Same("check.crcs")),
-    consumer("default.api.timeout.ms", NotNeeded("calls have deadlines of their own here")),
-    consumer("enable.auto.commit", Refused("false", "the worker commits offsets itself; remove it")),
-    consumer("exclude.internal.topics", NotNeeded("topics are named, or matched by topics.regex")),
-    consumer("fetch.max.bytes", Same("fetch.max.bytes")),
-    consumer("fetch.max.wait.ms", Same("fetch.wait.max.ms")),
-    consumer("fetch.min.bytes", Same("fetch.min.bytes")),
-    consumer("group.id", Same("group.id")),
-    consumer("group.instance.id", Same("group.instance.id")),
-    consumer("group.protocol", Refused("classic", "tasks of a sink share a classic group")),
-    consumer("group.remote.assignor", Refused("", "it belongs to group.protocol=consumer")),
-    consumer("heartbeat.interval.ms", Same("heartbeat.interval.ms")),
-    consumer("interceptor.classes", Refused("", NO_CODE)),
-    consumer("isolation.level", Same("isolation.level")),
-    consumer("key.deserializer", NotNeeded(BYTES)),
-    consumer("max.partition.fetch.bytes", Same("max.partition.fetch.bytes")),
-    consumer("max.poll.interval.ms", Same("max.poll.interval.ms")),
-    consumer("max.poll.records", NotNeeded("it is the most records in one batch for the task")),
-    consumer("partition.assignment.strategy", Converted(assignors)),
-    consumer("session.timeout.ms", Same("session.timeout.ms")),
-    consumer("value.deserializer", NotNeeded(BYTES)),
+    row("metadata.max.age.ms", ALL, Rule::Number(&[("topic.metadata.refresh.interval.ms", 1, 3_600_000)])),
+    row(
+        "metadata.recovery.strategy",
+        ALL,
+        Rule::Choice("metadata.recovery.strategy", &[("rebootstrap", "rebootstrap"), ("none", "none")]),
+    ),
+    row(
+        "metadata.recovery.rebootstrap.trigger.ms",
+        ALL,
+        Rule::Number(&[("metadata.recovery.rebootstrap.trigger.ms", 0, INT_MAX)]),
+    ),
+    row("reconnect.backoff.ms", ALL, Rule::Number(&[("reconnect.backoff.ms", 0, 3_600_000)])),
+    row("reconnect.backoff.max.ms", ALL, Rule::Number(&[("reconnect.backoff.max.ms", 0, 3_600_000)])),
+    row("retry.backoff.ms", ALL, Rule::Number(&[("retry.backoff.ms", 1, 300_000)])),
+    row("retry.backoff.max.ms", ALL, Rule::Number(&[("retry.backoff.max.ms", 1, 300_000)])),
+    row("send.buffer.bytes", ALL, Rule::Number(&[("socket.send.buffer.bytes", 0, 100_000_000)])),
+    row("receive.buffer.bytes", ALL, Rule::Number(&[("socket.receive.buffer.bytes", 0, 100_000_000)])),
+    row(
+        "socket.connection.setup.timeout.ms",
+        ALL,
+        Rule::Number(&[("socket.connection.setup.timeout.ms", 1000, INT_MAX)]),
+    ),
+    row(
+        "socket.connection.setup.timeout.max.ms",
+        ALL,
+        Rule::Ignored("librdkafka has one bound for every attempt"),
+    ),
+    row("connections.max.idle.ms", ALL, Rule::Number(&[("connections.max.idle.ms", 0, INT_MAX)])),
+    row("enable.metrics.push", ALL, Rule::Boolean("enable.metrics.push")),
+    row("metric.reporters", ALL, Rule::Ignored(METRICS)),
+    row("metrics.*", ALL, Rule::Ignored(METRICS)),
+    row("auto.include.jmx.reporter", ALL, Rule::Ignored(METRICS)),
+    row("config.providers*", ALL, Rule::Ignored("references are resolved by the worker")),
+    row(
+        "interceptor.classes",
+        &[ClientKind::Producer, ClientKind::Consumer],
+        Rule::Only(UNSET, "interceptors run in a JVM only; remove the setting"),
+    ),
 ];
 
-fn whole(value: &str) -> Result<i64, String> {
-    value.parse().map_err(|_| "Not a number of type LONG".to_owned())
-}
+const LOGIN: &str = "only about OAUTHBEARER and GSSAPI, which `sasl.mechanism` refuses";
+const JVM: &str = "it selects code of a JVM; TLS and random numbers come from OpenSSL";
+const KEY_PAIR: &str = "`ssl.key.location`, `ssl.certificate.location`, `ssl.key.pem`, `ssl.certificate.pem`, `ssl.key.password` (PEM); `ssl.keystore.location`, `ssl.keystore.password` (PKCS12)";
+const TRUST: &str = "`ssl.ca.location` or `ssl.ca.pem`; a PKCS12 store is read by the worker";
 
-fn at_least(name: &'static str, least: i64, value: &str) -> Result<Pairs, String> {
-    Ok(vec![(name, whole(value)?.max(least).to_string())])
-}
+const SECURITY: &[ClientKey] = &[
+    row(
+        "security.protocol",
+        ALL,
+        Rule::Choice(
+            "security.protocol",
+            &[
+                ("PLAINTEXT", "plaintext"),
+                ("SSL", "ssl"),
+                ("SASL_PLAINTEXT", "sasl_plaintext"),
+                ("SASL_SSL", "sasl_ssl"),
+            ],
+        ),
+    ),
+    row(
+        "security.providers",
+        ALL,
+        Rule::Only(UNSET, "security providers run in a JVM only; remove the setting"),
+    ),
+    row(
+        "sasl.mechanism",
+        ALL,
+        Rule::Together(
+            "`sasl.mechanism`: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`; used with a SASL `security.protocol`",
+        ),
+    ),
+    row(
+        "sasl.jaas.config",
+        ALL,
+        Rule::Together("`sasl.username`, `sasl.password`, from `PlainLoginModule` or `ScramLoginModule`"),
+    ),
+    row(
+        "sasl.client.callback.handler.class",
+        ALL,
+        Rule::Only(UNSET, "callback handlers run in a JVM only; give name and password in sasl.jaas.config"),
+    ),
+    row(
+        "sasl.login.callback.handler.class",
+        ALL,
+        Rule::Only(UNSET, "callback handlers run in a JVM only; give name and password in sasl.jaas.config"),
+    ),
+    row(
+        "sasl.login.class",
+        ALL,
+        Rule::Only(UNSET, "login classes run in a JVM only; give name and password in sasl.jaas.config"),
+    ),
+    row("sasl.login.*", ALL, Rule::Ignored(LOGIN)),
+    row("sasl.kerberos.*", ALL, Rule::Ignored(LOGIN)),
+    row("sasl.oauthbearer.*", ALL, Rule::Ignored(LOGIN)),
+    row("ssl.keystore.type", ALL, Rule::Together(KEY_PAIR)),
+    row("ssl.keystore.location", ALL, Rule::Together(KEY_PAIR)),
+    row("ssl.keystore.password", ALL, Rule::Together(KEY_PAIR)),
+    row("ssl.keystore.key", ALL, Rule::Together(KEY_PAIR)),
+    row("ssl.keystore.certificate.chain", ALL, Rule::Together(KEY_PAIR)),
+    row("ssl.key.password", ALL, Rule::Together(KEY_PAIR)),
+    row("ssl.truststore.type", ALL, Rule::Together(TRUST)),
+    row("ssl.truststore.location", ALL, Rule::Together(TRUST)),
+    row("ssl.truststore.password", ALL, Rule::Together(TRUST)),
+    row("ssl.truststore.certificates", ALL, Rule::Together(TRUST)),
+    row(
+        "ssl.endpoint.identification.algorithm",
+        ALL,
+        Rule::Choice("ssl.endpoint.identification.algorithm", &[("https", "https"), ("", "none")]),
+    ),
+    row(
+        "ssl.cipher.suites",
+        ALL,
+        Rule::Together("`ssl.cipher.suites`, in OpenSSL's names; suites of TLS 1.3 are always allowed"),
+    ),
+    row(
+        "ssl.protocol",
+        ALL,
+        Rule::Ignored("librdkafka takes the newest TLS version that both sides have, at least 1.2"),
+    ),
+    row(
+        "ssl.enabled.protocols",
+        ALL,
+        Rule::Ignored("librdkafka takes the newest TLS version that both sides have, at least 1.2"),
+    ),
+    row("ssl.keymanager.algorithm", ALL, Rule::Ignored(JVM)),
+    row("ssl.trustmanager.algorithm", ALL, Rule::Ignored(JVM)),
+    row("ssl.secure.random.implementation", ALL, Rule::Ignored(JVM)),
+    row("ssl.provider", ALL, Rule::Only(UNSET, "security providers run in a JVM only; remove the setting")),
+    row(
+        "ssl.engine.factory.class",
+        ALL,
+        Rule::Only(UNSET, "TLS engines run in a JVM only; remove the setting"),
+    ),
+    row("ssl.client.auth", ALL, Rule::Ignored("about servers")),
+];
 
-/// −1 leaves a socket buffer to the system, which is 0 in librdkafka.
-fn buffer(name: &'static str, value: &str) -> Result<Pairs, String> {
-    Ok(vec![(name, whole(value)?.clamp(0, 100_000_000).to_string())])
-}
+const IDEMPOTENCE: &str = "together with `acks`, `retries`, `enable.idempotence` and `max.in.flight.requests.per.connection`: `enable.idempotence` is on unless it is set to false or one of the others rules it out; without it one request is in flight, as in Apache, unless set";
+const LEVEL: &str = "`compression.level`, if it is the level of the `compression.type` that is used";
 
-/// −1 is never, which is 0 in librdkafka.
-fn idle(value: &str) -> Result<Pairs, String> {
-    Ok(vec![("connections.max.idle.ms", whole(value)?.max(0).to_string())])
-}
+const PRODUCER: &[ClientKey] = &[
+    row("acks", P, Rule::Together(IDEMPOTENCE)),
+    row("retries", P, Rule::Together(IDEMPOTENCE)),
+    row("enable.idempotence", P, Rule::Together(IDEMPOTENCE)),
+    row("max.in.flight.requests.per.connection", P, Rule::Together(IDEMPOTENCE)),
+    row("delivery.timeout.ms", P, Rule::Together("`message.timeout.ms`, where 2147483647 becomes 0: never")),
+    row(
+        "request.timeout.ms",
+        P,
+        Rule::Number(&[("socket.timeout.ms", 10, 300_000), ("request.timeout.ms", 1, 900_000)]),
+    ),
+    row("linger.ms", P, Rule::Number(&[("linger.ms", 0, 900_000)])),
+    row("batch.size", P, Rule::Number(&[("batch.size", 1, INT_MAX)])),
+    row("buffer.memory", P, Rule::Kibibytes("queue.buffering.max.kbytes", 1, INT_MAX)),
+    row("max.request.size", P, Rule::Number(&[("message.max.bytes", 1000, 1_000_000_000)])),
+    row(
+        "compression.type",
+        P,
+        Rule::Choice(
+            "compression.type",
+            &[("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")],
+        ),
+    ),
+    row("compression.gzip.level", P, Rule::Together(LEVEL)),
+    row("compression.lz4.level", P, Rule::Together(LEVEL)),
+    row("compression.zstd.level", P, Rule::Together(LEVEL)),
+    row(
+        "partitioner.class",
+        P,
+        Rule::Only(
+            &["", "null", "org.apache.kafka.clients.producer.internals.DefaultPartitioner"],
+            "partitioners run in a JVM only; set the partition in the connector, or remove the setting for the default partitioner",
+        ),
+    ),
+    row(
+        "partitioner.ignore.keys",
+        P,
+        Rule::Choice("partitioner", &[("false", "murmur2_random"), ("true", "random")]),
+    ),
+    row(
+        "partitioner.adaptive.partitioning.enable",
+        P,
+        Rule::Ignored("librdkafka spreads records without a key evenly"),
+    ),
+    row(
+        "partitioner.availability.timeout.ms",
+        P,
+        Rule::Ignored("librdkafka spreads records without a key evenly"),
+    ),
+    row("max.block.ms", P, Rule::Ignored("a full buffer makes the task wait, however long")),
+    row("metadata.max.idle.ms", P, Rule::Ignored("librdkafka forgets unused topics by itself")),
+    row("transaction.timeout.ms", P, Rule::Number(&[("transaction.timeout.ms", 1000, INT_MAX)])),
+    row(
+        "transactional.id",
+        P,
+        Rule::Only(UNSET, "the worker names its transactions; use exactly.once.source.support"),
+    ),
+    row("transaction.two.phase.commit.enable", P, Rule::Only(&["", "false"], "remove the setting")),
+    row(
+        "key.serializer",
+        P,
+        Rule::Only(&["org.apache.kafka.common.serialization.ByteArraySerializer"], BYTE_ARRAYS),
+    ),
+    row(
+        "value.serializer",
+        P,
+        Rule::Only(&["org.apache.kafka.common.serialization.ByteArraySerializer"], BYTE_ARRAYS),
+    ),
+];
 
-fn metadata_age(value: &str) -> Result<Pairs, String> {
-    Ok(vec![("metadata.max.age.ms", whole(value)?.clamp(1, 86_400_000).to_string())])
-}
+const CONSUMER: &[ClientKey] = &[
+    row("group.id", C, Rule::Text("group.id")),
+    row("group.instance.id", C, Rule::Text("group.instance.id")),
+    row(
+        "group.protocol",
+        C,
+        Rule::Choice("group.protocol", &[("classic", "classic"), ("consumer", "consumer")]),
+    ),
+    row("group.remote.assignor", C, Rule::Text("group.remote.assignor")),
+    row(
+        "partition.assignment.strategy",
+        C,
+        Rule::Together(
+            "`partition.assignment.strategy`: `range`, `roundrobin` or `cooperative-sticky`; of a list that mixes eager and cooperative ones, those of the kind of the first",
+        ),
+    ),
+    row("session.timeout.ms", C, Rule::Number(&[("session.timeout.ms", 1, 3_600_000)])),
+    row("heartbeat.interval.ms", C, Rule::Number(&[("heartbeat.interval.ms", 1, 3_600_000)])),
+    row("max.poll.interval.ms", C, Rule::Number(&[("max.poll.interval.ms", 1, 86_400_000)])),
+    row("max.poll.records", C, Rule::Worker("how many records a task gets at a time, at least 1")),
+    row(
+        "exclude.internal.topics",
+        C,
+        Rule::Worker("whether `topics.regex` passes over Kafka's internal topics"),
+    ),
+    row(
+        "auto.offset.reset",
+        C,
+        Rule::Choice(
+            "auto.offset.reset",
+            &[("earliest", "earliest"), ("latest", "latest"), ("none", "error")],
+        ),
+    ),
+    row(
+        "isolation.level",
+        C,
+        Rule::Choice(
+            "isolation.level",
+            &[("read_uncommitted", "read_uncommitted"), ("read_committed", "read_committed")],
+        ),
+    ),
+    row("fetch.min.bytes", C, Rule::Number(&[("fetch.min.bytes", 1, 100_000_000)])),
+    row("fetch.max.bytes", C, Rule::Number(&[("fetch.max.bytes", 1000, 2_147_483_135)])),
+    row("max.partition.fetch.bytes", C, Rule::Number(&[("max.partition.fetch.bytes", 1, 1_000_000_000)])),
+    row("fetch.max.wait.ms", C, Rule::Number(&[("fetch.wait.max.ms", 0, 300_000)])),
+    row("request.timeout.ms", C, Rule::Number(&[("socket.timeout.ms", 10, 300_000)])),
+    row("client.rack", C, Rule::Text("client.rack")),
+    row("check.crcs", C, Rule::Boolean("check.crcs")),
+    row("allow.auto.create.topics", C, Rule::Boolean("allow.auto.create.topics")),
+    row(
+        "enable.auto.commit",
+        C,
+        Rule::Ignored("the worker commits offsets itself, after the task has flushed them"),
+    ),
+    row(
+        "auto.commit.interval.ms",
+        C,
+        Rule::Ignored("the worker commits offsets itself, after the task has flushed them"),
+    ),
+    row("default.api.timeout.ms", C, Rule::Ignored(BOUNDED)),
+    row(
+        "key.deserializer",
+        C,
+        Rule::Only(&["org.apache.kafka.common.serialization.ByteArrayDeserializer"], BYTE_ARRAYS),
+    ),
+    row(
+        "value.deserializer",
+        C,
+        Rule::Only(&["org.apache.kafka.common.serialization.ByteArrayDeserializer"], BYTE_ARRAYS),
+    ),
+    row("share.*", C, Rule::Ignored("about share groups, which sink tasks do not use")),
+    row("internal.*", C, Rule::Ignored("internal to Java's client")),
+];
 
-fn request_timeout(value: &str) -> Result<Pairs, String> {
-    Ok(vec![("socket.timeout.ms", whole(value)?.clamp(10, 300_000).to_string())])
-}
-
-fn buffer_memory(value: &str) -> Result<Pairs, String> {
-    Ok(vec![("queue.buffering.max.kbytes", (whole(value)? / 1024).clamp(1, i64::from(i32::MAX)).to_string())])
-}
-
-/// Java's longest time is what «never» has to be written as there; librdkafka has 0 for it.
-fn delivery_timeout(value: &str) -> Result<Pairs, String> {
-    let timeout = whole(value)?;
-    let timeout = if timeout >= i64::from(i32::MAX) { 0 } else { timeout };
-    Ok(vec![("message.timeout.ms", timeout.to_string())])
-}
-
-fn partitioner(value: &str) -> Result<Pairs, String> {
-    match value.rsplit('.').next() {
-        Some("" | "DefaultPartitioner" | "UniformStickyPartitioner") => Ok(Vec::new()),
-        Some("RoundRobinPartitioner") => Ok(vec![("partitioner", "random".to_owned())]),
-        Some(_) | None => Err(format!("this worker's clients cannot keep it: {NO_CODE}")),
-    }
-}
-
-fn offset_reset(value: &str) -> Result<Pairs, String> {
-    let value = match value {
-        "earliest" | "latest" => value,
-        "none" => "error",
-        _ => return Err("String must be one of: earliest, latest, none".to_owned()),
-    };
-    Ok(vec![("auto.offset.reset", value.to_owned())])
-}
-
-/// The first that librdkafka has: it cannot offer eager and cooperative ones at the same time, as Java's default does.
-fn assignors(value: &str) -> Result<Pairs, String> {
-    let names = value.split(',').filter_map(|class| match class.trim().rsplit('.').next() {
-        Some("RangeAssignor" | "range") => Some("range"),
-        Some("RoundRobinAssignor" | "roundrobin") => Some("roundrobin"),
-        Some("CooperativeStickyAssignor" | "cooperative-sticky") => Some("cooperative-sticky"),
-        Some(_) | None => None,
-    });
-    match names.into_iter().next() {
-        Some(name) => Ok(vec![("partition.assignment.strategy", name.to_owned())]),
-        None => {
-            Err("this worker's clients have RangeAssignor, RoundRobinAssignor and CooperativeStickyAssignor"
-                .to_owned())
-        }
-    }
-}
+const ADMIN: &[ClientKey] = &[
+    row("request.timeout.ms", A, Rule::Number(&[("socket.timeout.ms", 10, 300_000)])),
+    row("default.api.timeout.ms", A, Rule::Ignored(BOUNDED)),
+    row("retries", A, Rule::Ignored("requests are repeated within the time that the worker gives them")),
+    row("bootstrap.controllers", A, Rule::Only(UNSET, "name brokers in bootstrap.servers")),
+];

@@ -27,7 +27,7 @@ const FREE_PREFIXES: &[&str] = &[
 /// The warning about unknown settings, if there are any. They never end the worker.
 pub(super) fn warning(settings: &Settings) -> Option<String> {
     let known: Vec<&str> = keys::all().iter().map(|entry| entry.key.name.as_str()).collect();
-    let unknown: Vec<String> = settings
+    let mut unknown: Vec<String> = settings
         .keys()
         .filter(|key| !known.contains(&key.as_str()))
         .filter(|key| !FREE_PREFIXES.iter().any(|prefix| key.starts_with(prefix)))
@@ -36,6 +36,7 @@ pub(super) fn warning(settings: &Settings) -> Option<String> {
             None => key.clone(),
         })
         .collect();
+    unknown.sort();
     if unknown.is_empty() {
         return None;
     }

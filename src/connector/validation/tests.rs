@@ -423,3 +423,10 @@ fn the_settings_of_plug_ins_begin_with_their_own() {
     assert_eq!(names("Json"), ("x.JsonConverter", vec!["schemas.enable".to_owned(), "cache".to_owned()]));
     assert!(validator.plugin_def("NoSuch").is_none());
 }
+
+#[test]
+fn the_page_of_connector_settings_is_fresh() {
+    use super::framework_def::{of_sinks, of_sources};
+    use crate::config::reference::{check_page, connector_page};
+    check_page("connector-configs.md", &connector_page(&of_sources(), &of_sinks()));
+}
