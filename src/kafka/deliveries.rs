@@ -184,7 +184,7 @@ impl Deliveries {
     fn report(&self, id: u16, place: usize, result: &DeliveryResult<'_>) {
         LATEST.with_borrow_mut(|latest| {
             let edition = self.edition.load(Ordering::SeqCst);
-            if !latest.as_ref().is_some_and(|(of, lane, _)| (*of, *lane) == (edition, id)) {
+            if latest.as_ref().is_none_or(|(of, lane, _)| (*of, *lane) != (edition, id)) {
                 let found = lock(&self.lanes).by_id.get(&id).map(|lane| Arc::clone(&lane.state));
                 *latest = found.map(|state| (edition, id, state));
             }

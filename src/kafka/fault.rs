@@ -6,16 +6,7 @@ use std::fmt;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// What the worker makes of an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// May go away by itself.
-    Retriable,
-    /// Stays until somebody changes something.
-    Fatal,
-    /// Should not happen: ours to repair.
-    Bug,
-}
+use crate::stdx::error_class::ErrorClass;
 
 /// A failure of something that was asked of Kafka.
 ///
@@ -73,15 +64,15 @@ pub enum FaultKind {
 impl KafkaFault {
     /// `what` failed with librdkafka's error; it reads well after «failed to».
     pub fn new(what: impl Into<Cow<'static, str>>, error: &KafkaError) -> Self {
-        let kind = match error {
-            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => FaultKind::Config,
-            KafkaError::Nul(_) => FaultKind::InvalidTopic,
-            _ => error.rdkafka_error_code().map_or(FaultKind::Other, FaultKind::of),
-        };
-        let detail = match error {
+        let (kind, detail) = if let KafkaError::ClientConfig(_, why, name, _) = error {
             // Never the value: it may be a secret.
-            KafkaError::ClientConfig(_, why, name, _) => format!("{why} (setting {name})"),
-            _ => error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string()),
+            (FaultKind::Config, format!("{why} (setting {name})"))
+        } else if let KafkaError::ClientCreation(why) = error {
+            (FaultKind::Config, why.clone())
+        } else if let Some(code) = error.rdkafka_error_code() {
+            (FaultKind::of(code), code.to_string())
+        } else {
+            (FaultKind::Other, error.to_string())
         };
         KafkaFault { what: what.into(), kind, detail }
     }

@@ -5,9 +5,12 @@
 pub mod admin;
 mod block_on;
 mod client_log;
+pub mod consumed;
 pub mod consumer;
 mod deliveries;
 pub mod embedded;
 pub mod fault;
+mod group_events;
 pub mod producer;
 mod settings;
+mod topic_pattern;

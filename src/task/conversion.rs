@@ -8,7 +8,7 @@ use super::spec::{ConverterChoice, Converters};
 use crate::api::converter::{Converter, ConverterRole, HeaderConverter};
 use crate::api::error::{ConnectError, Result};
 use crate::api::record::{Header, SinkRecord, SourceRecord};
-use crate::kafka::consumer::Consumed;
+use crate::kafka::consumed::Consumed;
 
 /// The converters of a running task.
 pub(super) struct Conversion {
@@ -40,7 +40,7 @@ impl Conversion {
     }
 
     /// The bytes of a record: headers, then key, then value.
-    pub(super) fn to_bytes(&mut self, record: &SourceRecord) -> Result<Converted> {
+    pub(super) fn bytes_of(&mut self, record: &SourceRecord) -> Result<Converted> {
         let topic = &*record.topic;
         let mut headers = RawHeaders::new();
         for header in &record.headers {
@@ -52,21 +52,27 @@ impl Conversion {
         let value = self.value.from_connect(topic, record.value.schema.as_ref(), &record.value.value)?;
         Ok(Converted { key, value, headers })
     }
-}
 
-impl Conversion {
-    /// The record for a sink: key, then value, then headers.
-    pub(super) fn to_record(&mut self, consumed: Consumed) -> Result<SinkRecord> {
-        let Consumed { topic, partition, offset, timestamp, key, value, headers } = consumed;
-        let key = self.key.to_connect(&topic, key.as_ref())?;
-        let value = self.value.to_connect(&topic, value.as_ref())?;
-        let headers = headers.into_iter().map(|(key, bytes)| {
-            let value = self.header.to_connect(&topic, &key, bytes.as_ref())?;
-            Ok(Header { key, value })
-        });
-        let headers = headers.collect::<Result<_>>()?;
-        let original_topic = Arc::clone(&topic);
-        Ok(SinkRecord { topic, partition, offset, key, value, timestamp, headers, original_topic })
+    /// The record of bytes: key, then value, then headers.
+    pub(super) fn record_of(&mut self, consumed: &Consumed) -> Result<SinkRecord> {
+        let topic = &consumed.topic;
+        let key = self.key.to_connect(topic, consumed.key.as_ref())?;
+        let value = self.value.to_connect(topic, consumed.value.as_ref())?;
+        let mut headers = Vec::with_capacity(consumed.headers.len());
+        for (name, bytes) in &consumed.headers {
+            let value = self.header.to_connect(topic, name, bytes.as_ref())?;
+            headers.push(Header { key: Arc::clone(name), value });
+        }
+        Ok(SinkRecord {
+            topic: Arc::clone(topic),
+            partition: consumed.partition,
+            offset: consumed.offset,
+            key,
+            value,
+            timestamp: consumed.timestamp,
+            headers,
+            original_topic: Arc::clone(topic),
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::control::Control;
+use super::control::{Control, Ending};
 use super::runner::Waker;
 use super::{TaskEvent, TaskEventKind, TaskEvents};
 use crate::api::error::ConnectError;
@@ -75,6 +75,37 @@ impl Frame {
         self.paused
     }
 
+    /// What a task that has not started may do now; tells its owner when that is to wait or to end.
+    pub(super) fn gate(&mut self) -> Gate {
+        if self.control.ending() != Ending::None {
+            self.report(TaskEventKind::Stopped);
+            return Gate::End;
+        }
+        if self.look_at_pause() == PauseChange::Pauses {
+            self.report(TaskEventKind::Paused);
+        }
+        if self.paused { Gate::Wait } else { Gate::Start }
+    }
+
+    /// Tells what came of a start.
+    pub(super) fn report_start(&self, started: std::result::Result<(), &ConnectError>) {
+        match started {
+            Ok(()) => self.report(TaskEventKind::Started),
+            Err(error) => {
+                self.log_failure(error);
+                self.report(TaskEventKind::Failed { trace: error.trace() });
+            }
+        }
+    }
+
+    /// Tells how the task ended. It must have let go of everything.
+    pub(super) fn report_end(&self, failure: Option<&ConnectError>) {
+        self.report(match failure {
+            None => TaskEventKind::Stopped,
+            Some(error) => TaskEventKind::Failed { trace: error.trace() },
+        });
+    }
+
     /// Says that plug-in code panicked: the task has failed.
     pub(super) fn report_panic(&self, message: &str) {
         let error = ConnectError::connect(format!("The code of the plug-in panicked: {message}"));
@@ -98,6 +129,14 @@ impl Frame {
         let waker = self.waker.clone();
         Arc::new(move || waker.wake())
     }
+}
+
+/// What a task that has not started may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    Start,
+    Wait,
+    End,
 }
 
 /// What a look at the target state showed.

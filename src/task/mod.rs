@@ -13,8 +13,8 @@ mod planned;
 pub mod runner;
 mod sink;
 mod sink_commit;
-mod sink_flow;
-mod sink_requests;
+mod sink_context;
+mod sink_group;
 mod source;
 mod source_commit;
 mod source_flow;
@@ -25,7 +25,6 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use control::TaskHandle;
-pub use offsets::{KeptOffsets, OffsetStore, Stored};
 pub use spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork, Tolerance};
 
 use crate::api::error::Result;
@@ -42,7 +41,8 @@ use runner::TaskRunner;
 pub struct TaskEvent {
     /// The task.
     pub id: TaskId,
-    /// The instance of the task that it happened to.
+    /// The instance of the task that it happened to. A task that was given up may still be running plug-in code: what
+    /// an older instance says is not to be believed.
     pub epoch: Epoch,
     /// What happened.
     pub kind: TaskEventKind,

@@ -4,7 +4,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::offsets::KeptOffsets;
 use super::spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork, Tolerance};
 use crate::api::Settings;
 use crate::api::error::{ConnectError, Result};
@@ -66,12 +65,12 @@ impl TaskPlanner {
         let layers = self.layers(&connector);
         let (work, client) = match &task.class {
             ConnectorClass::Source(plugin) => {
-                let store = self
+                let offsets = self
                     .offsets
                     .get()
                     .ok_or_else(|| ConnectError::connect("The offset store is not open"))?;
-                let offsets = Arc::new(KeptOffsets::new(Arc::clone(store), self.config.offset_flush_timeout));
-                (TaskWork::Source { plugin: Arc::clone(plugin), offsets }, layers.source_producer())
+                let (plugin, offsets) = (Arc::clone(plugin), Arc::clone(offsets));
+                (TaskWork::Source { plugin, offsets }, layers.source_producer())
             }
             ConnectorClass::Sink(plugin) => {
                 let work = TaskWork::Sink { plugin: Arc::clone(plugin), topics: topics(&connector)? };

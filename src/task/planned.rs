@@ -33,32 +33,29 @@ impl PlannedTurns {
 }
 
 /// Makes the plan, and the turns that follow it; `None` if that is the end of the task.
-fn begin(frame: Box<Frame>, plan: MakePlan, producers: Arc<Producers>) -> Option<Box<dyn Turn>> {
+fn begin(frame: Frame, plan: MakePlan, producers: Arc<Producers>) -> Option<Box<dyn Turn>> {
     let _context = LogContext::enter(&frame.context);
     if frame.control.ending() != Ending::None {
         frame.report(TaskEventKind::Stopped);
         return None;
     }
-    let spec = match plan() {
-        Ok(spec) => spec,
-        Err(error) => {
-            frame.log_failure(&error);
-            frame.report(TaskEventKind::Failed { trace: error.trace() });
-            return None;
-        }
-    };
+    let plan = plan();
+    if let Err(error) = &plan {
+        frame.report_start(Err(error));
+    }
+    let spec = plan.ok()?;
     Some(match spec.work.clone() {
         TaskWork::Source { plugin, offsets } => {
-            Box::new(SourceTurns::new(*frame, spec, plugin, offsets, producers))
+            Box::new(SourceTurns::new(frame, spec, plugin, offsets, producers))
         }
-        TaskWork::Sink { plugin, topics } => Box::new(SinkTurns::new(*frame, spec, plugin, topics)),
+        TaskWork::Sink { plugin, topics } => Box::new(SinkTurns::new(frame, spec, plugin, topics)),
     })
 }
 
 impl Turn for PlannedTurns {
     fn turn(&mut self, now: Instant) -> Next {
         match std::mem::replace(&mut self.0, State::Ended) {
-            State::Unplanned(frame, plan, producers) => match begin(frame, plan, producers) {
+            State::Unplanned(frame, plan, producers) => match begin(*frame, plan, producers) {
                 Some(turns) => {
                     self.0 = State::Planned(turns);
                     Next::Again

@@ -1,24 +1,35 @@
-//! A sink task's life: start, consume, put, commit, stop.
+//! A sink task's life: join the group, consume, convert, put, commit, leave.
 //!
-//! One turn is: what the group decided, ends of commits, pauses, a commit if it is time, rewinds that the task asked
-//! for, then a poll and a `put`. A turn waits in the poll, so a running sink keeps a thread.
+//! ```text
+//! Unstarted ──► Running ──► Ended
+//! ```
+//! It never waits for records: librdkafka wakes it when there are some. What the group decides is carried out between
+//! fills of the batch, see [`super::sink_group`].
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::TaskEventKind;
 use super::control::Ending;
-use super::frame::{Frame, PauseChange};
+use super::conversion::{Conversion, not_tolerated};
+use super::frame::{Frame, Gate, PauseChange};
 use super::runner::{Next, Turn};
-use super::sink_flow::SinkFlow;
-use super::sink_requests::SinkRequests;
-use super::spec::{SinkTopics, TaskSpec};
-use crate::api::error::{ConnectError, Result};
-use crate::api::sink::{SinkPlugin, SinkTask};
-use crate::kafka::consumer::SinkConsumer;
+use super::sink_commit::SinkCommits;
+use super::sink_context::SinkContext;
+use super::spec::{SinkTopics, Tolerance};
+use super::{TaskEventKind, TaskSpec};
+use crate::api::error::{ConnectError, ErrorKind, Result};
+use crate::api::ids::TopicPartition;
+use crate::api::record::SinkRecord;
+use crate::api::sink::{SinkPlugin, SinkTask, SinkTaskContext};
+use crate::kafka::consumed::Consumed;
+use crate::kafka::consumer::{Filled, SinkConsumer, Subscription};
+use crate::kafka::fault::KafkaFault;
 use crate::stdx::log_context::LogContext;
 
-const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSinkTask";
+pub(super) const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSinkTask";
+
+/// The longest rest: the consumer has to be asked more often than `max.poll.interval.ms`.
+const REST: Duration = Duration::from_secs(10);
 
 /// The turns of a sink task.
 pub(super) struct SinkTurns {
@@ -28,7 +39,7 @@ pub(super) struct SinkTurns {
 
 enum Phase {
     Unstarted(Box<Unstarted>),
-    Running(Box<SinkFlow>),
+    Running(Box<Running>),
     Ended,
 }
 
@@ -38,67 +49,91 @@ struct Unstarted {
     topics: SinkTopics,
 }
 
+pub(super) struct Running {
+    pub(super) task: Box<dyn SinkTask>,
+    pub(super) consumer: SinkConsumer,
+    pub(super) context: Arc<SinkContext>,
+    pub(super) commits: SinkCommits,
+    pub(super) assigned: Vec<TopicPartition>,
+    pub(super) batch: Batch,
+    /// The batch was refused for now; it comes again at this moment, and no other before.
+    pub(super) redeliver_at: Option<Instant>,
+    pub(super) flush_timeout: Duration,
+    records_max: usize,
+    conversion: Conversion,
+    tolerance: Tolerance,
+    /// When the task gets an empty batch if nothing came until then.
+    put_at: Instant,
+    commit_asked: bool,
+    topics: Vec<Arc<str>>,
+}
+
+/// Records for the task, and how far they go.
+#[derive(Default)]
+pub(super) struct Batch {
+    records: Vec<SinkRecord>,
+    /// Also for records that were left out.
+    ends: Vec<End>,
+}
+
+struct End {
+    partition: TopicPartition,
+    first: i64,
+    next: i64,
+}
+
 impl SinkTurns {
     pub(super) fn new(frame: Frame, spec: TaskSpec, plugin: Arc<dyn SinkPlugin>, topics: SinkTopics) -> Self {
-        SinkTurns { frame, phase: Phase::Unstarted(Box::new(Unstarted { spec, plugin, topics })) }
+        let unstarted = Unstarted { spec, plugin, topics };
+        SinkTurns { frame, phase: Phase::Unstarted(Box::new(unstarted)) }
     }
 
     fn begin(&mut self, unstarted: Box<Unstarted>, now: Instant) -> Next {
+        match self.frame.gate() {
+            Gate::Start => {}
+            Gate::Wait => {
+                self.phase = Phase::Unstarted(unstarted);
+                return Next::WhenWoken;
+            }
+            Gate::End => return Next::Done,
+        }
+        let started = unstarted.start(&self.frame, now);
+        self.frame.report_start(started.as_ref().map(|_| ()));
+        let Ok(running) = started else { return Next::Done };
+        log::info!(target: TARGET, "{} Executing sink task", self.frame.name);
+        self.phase = Phase::Running(Box::new(running));
+        Next::Again
+    }
+
+    fn run(&mut self, mut running: Box<Running>, now: Instant) -> Next {
         if self.frame.control.ending() != Ending::None {
-            self.frame.report(TaskEventKind::Stopped);
-            return Next::Done;
+            return self.end(*running, None, now);
         }
-        if self.frame.look_at_pause() == PauseChange::Pauses {
-            self.frame.report(TaskEventKind::Paused);
-        }
-        if self.frame.is_paused() {
-            self.phase = Phase::Unstarted(unstarted);
-            return Next::WhenWoken;
-        }
-        match unstarted.start(&self.frame, now) {
-            Ok(flow) => {
-                let name = &self.frame.name;
-                log::info!(target: TARGET, "{name} Sink task finished initialization and start");
-                log::info!(target: TARGET, "{name} Executing sink task");
-                self.frame.report(TaskEventKind::Started);
-                self.phase = Phase::Running(Box::new(flow));
-                Next::Again
+        match running.turn(&mut self.frame, now) {
+            Ok(next) => {
+                self.phase = Phase::Running(running);
+                next
             }
             Err(error) => {
                 self.frame.log_failure(&error);
-                self.frame.report(TaskEventKind::Failed { trace: error.trace() });
-                Next::Done
+                self.end(*running, Some(error), now)
             }
         }
     }
 
-    fn run(&mut self, mut flow: Box<SinkFlow>, now: Instant) -> Next {
-        let failure = match self.frame.control.ending() {
-            Ending::None => match flow.turn(&mut self.frame, now) {
-                Ok(()) => {
-                    self.phase = Phase::Running(flow);
-                    return Next::Again;
-                }
-                Err(error) => {
-                    let error =
-                        ConnectError::connect("Exiting WorkerSinkTask due to unrecoverable exception.")
-                            .caused_by(error);
-                    self.frame.log_failure(&error);
-                    Some(error)
-                }
-            },
-            Ending::Stop => None,
-            Ending::Cancel => {
-                flow.abandon();
-                None
-            }
-        };
-        flow.finish(&self.frame);
-        drop(flow);
-        self.frame.report(match failure {
-            None => TaskEventKind::Stopped,
-            Some(error) => TaskEventKind::Failed { trace: error.trace() },
-        });
+    /// Commits what was put, stops the plug-in, leaves the group, and tells the owner.
+    fn end(&mut self, mut running: Running, failure: Option<ConnectError>, now: Instant) -> Next {
+        let name = &self.frame.name;
+        let mut failure = failure;
+        if self.frame.control.ending() != Ending::Cancel
+            && let Err(error) = running.close_all(name, now)
+        {
+            log::error!(target: TARGET, "{name} Failed to close partitions\n{}", error.trace().trim_end());
+            failure = failure.or(Some(error));
+        }
+        stop_plugin(&self.frame, running.task.as_mut());
+        drop(running);
+        self.frame.report_end(failure.as_ref());
         Next::Done
     }
 }
@@ -108,7 +143,7 @@ impl Turn for SinkTurns {
         let _context = LogContext::enter(&self.frame.context);
         match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Unstarted(unstarted) => self.begin(unstarted, now),
-            Phase::Running(flow) => self.run(flow, now),
+            Phase::Running(running) => self.run(running, now),
             Phase::Ended => Next::Done,
         }
     }
@@ -120,30 +155,243 @@ impl Turn for SinkTurns {
 }
 
 impl Unstarted {
-    fn start(self: Box<Self>, frame: &Frame, now: Instant) -> Result<SinkFlow> {
+    fn start(self: Box<Self>, frame: &Frame, now: Instant) -> Result<Running> {
         let Unstarted { spec, plugin, topics } = *self;
-        let without_consumer =
-            |fault| ConnectError::connect("Failed to create the consumer of the task").caused_by(fault);
-        let consumer = SinkConsumer::new(&spec.client).map_err(without_consumer)?;
-        let requests = Arc::new(SinkRequests::default());
+        let conversion = Conversion::new(&spec.converters)?;
+        let consumer = SinkConsumer::new(&spec.client, frame.wake()).map_err(|fault| {
+            ConnectError::connect("Failed to create the consumer of the task").caused_by(fault)
+        })?;
+        let context = Arc::new(SinkContext::new(frame.waker.clone()));
         let mut task = plugin.task();
-        let started = task.start(Arc::clone(&requests) as _, &spec.settings).and_then(|()| {
-            let topics = match topics {
-                SinkTopics::Named(names) => names,
-                SinkTopics::Matching(pattern) => vec![format!("^({pattern})$")],
-            };
-            consumer.subscribe(&topics).map_err(without_consumer)
-        });
+        let started = task
+            .start(Arc::clone(&context) as Arc<dyn SinkTaskContext>, &spec.settings)
+            .and_then(|()| consumer.subscribe(subscription(&topics)).map_err(in_consumer));
         if let Err(error) = started {
             stop_plugin(frame, task.as_mut());
             return Err(error);
         }
-        SinkFlow::new(frame, &spec, task, consumer, requests, now)
+        log::info!(target: TARGET, "{} Sink task finished initialization and start", frame.name);
+        Ok(Running {
+            task,
+            consumer,
+            context,
+            commits: SinkCommits::new(spec.offset_flush_interval, now),
+            assigned: Vec::new(),
+            batch: Batch::default(),
+            redeliver_at: None,
+            flush_timeout: spec.offset_flush_timeout,
+            records_max: spec.records_max.max(1),
+            conversion,
+            tolerance: spec.tolerance,
+            put_at: now + spec.offset_flush_interval,
+            commit_asked: false,
+            topics: Vec::new(),
+        })
     }
 }
 
-/// Ends the plug-in.
-pub(super) fn stop_plugin(frame: &Frame, task: &mut dyn SinkTask) {
+impl Running {
+    fn turn(&mut self, frame: &mut Frame, now: Instant) -> Result<Next> {
+        self.look_at_commits(&frame.name, now);
+        self.commit_asked |= self.context.take_commit();
+        if !self.commits.is_committing() && (self.commit_asked || now >= self.commits.next()) {
+            self.commit_asked = false;
+            self.commit_async(&frame.name, now)?;
+        }
+        self.carry_out_requests(frame)?;
+        self.look_at_pause(frame)?;
+        match self.consumer.fill(self.records_max).map_err(in_consumer)? {
+            Filled::Membership => {
+                self.look_at_group(&frame.name, frame.is_paused(), now)?;
+                // As after every rebalance in Apache, the task hears from us soon.
+                self.put_at = now;
+                Ok(Next::Again)
+            }
+            Filled::Full | Filled::Drained => self.deliver(frame, now),
+        }
+    }
+
+    /// Gives the task its records: those that were refused, else new ones, else none if it is time.
+    fn deliver(&mut self, frame: &Frame, now: Instant) -> Result<Next> {
+        let due = self.redeliver_at.unwrap_or(self.put_at);
+        let has_news = self.redeliver_at.is_none() && self.consumer.filled() > 0;
+        if !has_news && now < due {
+            return Ok(Next::At(self.next_turn(due, now)));
+        }
+        if has_news {
+            self.convert(frame)?;
+        }
+        self.put(frame, now)?;
+        Ok(Next::Again)
+    }
+
+    fn next_turn(&self, due: Instant, now: Instant) -> Instant {
+        let commit = self.commits.times_out_at(self.flush_timeout).unwrap_or_else(|| self.commits.next());
+        due.min(commit).min(now + REST)
+    }
+
+    fn put(&mut self, frame: &Frame, now: Instant) -> Result<()> {
+        let result = self.task.put(&self.batch.records);
+        // The longest wait for the next put: until the next commit, or as the task asked, once.
+        let until_commit = self.commits.next().saturating_duration_since(now);
+        let wait = self.context.take_timeout().map_or(until_commit, |timeout| timeout.min(until_commit));
+        self.put_at = now + wait;
+        match result {
+            Ok(()) => {
+                for end in self.batch.ends.drain(..) {
+                    self.commits.put(&end.partition, end.next);
+                }
+                self.batch.records.clear();
+                if self.redeliver_at.take().is_some() && !frame.is_paused() {
+                    self.resume_all()?;
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Retriable => {
+                log::error!(
+                    target: TARGET,
+                    "{} RetriableException from SinkTask:\n{}",
+                    frame.name,
+                    error.trace().trim_end(),
+                );
+                if self.redeliver_at.replace(self.put_at).is_none() {
+                    self.pause_all()?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let message = "Exiting WorkerSinkTask due to unrecoverable exception.";
+                Err(ConnectError::connect(message).caused_by(error))
+            }
+        }
+    }
+
+    /// Makes the next batch of what the consumer has.
+    fn convert(&mut self, frame: &Frame) -> Result<()> {
+        let Running { consumer, conversion, batch, topics, commits, tolerance, .. } = self;
+        for consumed in consumer.take_batch() {
+            note_topic(topics, &consumed.topic, frame);
+            batch.extend_to(&consumed);
+            match (conversion.record_of(&consumed), *tolerance) {
+                (Ok(record), _) => batch.records.push(record),
+                (Err(_), Tolerance::All) => {}
+                (Err(error), Tolerance::None) => return Err(not_tolerated(error)),
+            }
+        }
+        for end in &batch.ends {
+            commits.began(&end.partition, end.first);
+        }
+        Ok(())
+    }
+
+    /// Does what the task asked for in its last calls.
+    pub(super) fn carry_out_requests(&mut self, frame: &Frame) -> Result<()> {
+        let asked = self.context.take_asked();
+        if !asked.seeks.is_empty() {
+            self.rewind(&frame.name, asked.seeks)?;
+        }
+        let assigned = |partition: &TopicPartition| self.assigned.contains(partition);
+        let pauses: Vec<_> = asked.pauses.into_iter().filter(assigned).collect();
+        let resumes: Vec<_> = asked.resumes.into_iter().filter(assigned).collect();
+        if !pauses.is_empty() {
+            self.consumer.pause(&pauses).map_err(in_consumer)?;
+        }
+        // All stay paused while the connector is, or while a batch was refused.
+        if !resumes.is_empty() && !frame.is_paused() && self.redeliver_at.is_none() {
+            self.consumer.resume(&resumes).map_err(in_consumer)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_pause(&mut self, frame: &mut Frame) -> Result<()> {
+        match frame.look_at_pause() {
+            PauseChange::None | PauseChange::StaysPaused => {}
+            PauseChange::Pauses => {
+                self.pause_all()?;
+                self.commit_asked = true;
+                frame.report(TaskEventKind::Paused);
+            }
+            PauseChange::Resumes => {
+                if self.redeliver_at.is_none() {
+                    self.resume_all()?;
+                }
+                frame.report(TaskEventKind::Resumed);
+            }
+        }
+        Ok(())
+    }
+
+    fn pause_all(&self) -> Result<()> {
+        if self.assigned.is_empty() {
+            return Ok(());
+        }
+        self.consumer.pause(&self.assigned).map_err(in_consumer)
+    }
+
+    /// Takes records again of all partitions that the task itself does not want paused.
+    pub(super) fn resume_all(&self) -> Result<()> {
+        let paused = self.context.paused();
+        let resumed: Vec<_> =
+            self.assigned.iter().filter(|partition| !paused.contains(partition)).cloned().collect();
+        if resumed.is_empty() {
+            return Ok(());
+        }
+        self.consumer.resume(&resumed).map_err(in_consumer)
+    }
+}
+
+impl Batch {
+    /// Counts a record, whether it is put or left out.
+    fn extend_to(&mut self, consumed: &Consumed) {
+        let (topic, number, next) = (&consumed.topic, consumed.partition, consumed.offset + 1);
+        // Records of a partition come in runs: look at the latest first.
+        let known = self.ends.iter_mut().rev().find(|end| {
+            end.partition.partition == number
+                && (Arc::ptr_eq(&end.partition.topic, topic) || end.partition.topic == *topic)
+        });
+        match known {
+            Some(end) => end.next = next,
+            None => {
+                let partition = TopicPartition { topic: Arc::clone(topic), partition: number };
+                self.ends.push(End { partition, first: consumed.offset, next });
+            }
+        }
+    }
+
+    /// Forgets the records of some partitions. Returns whether any are left.
+    pub(super) fn forget(&mut self, partitions: &[TopicPartition]) -> bool {
+        self.records.retain(|record| {
+            !partitions
+                .iter()
+                .any(|gone| gone.partition == record.partition && gone.topic == record.original_topic)
+        });
+        self.ends.retain(|end| !partitions.contains(&end.partition));
+        !self.records.is_empty()
+    }
+}
+
+fn note_topic(topics: &mut Vec<Arc<str>>, topic: &Arc<str>, frame: &Frame) {
+    let known = |known: &Arc<str>| Arc::ptr_eq(known, topic) || **known == **topic;
+    if topics.last().is_some_and(known) || topics.iter().any(known) {
+        return;
+    }
+    topics.push(Arc::clone(topic));
+    frame.report(TaskEventKind::Topic(Arc::clone(topic)));
+}
+
+fn subscription(topics: &SinkTopics) -> Subscription<'_> {
+    match topics {
+        SinkTopics::Named(topics) => Subscription::Names(topics),
+        SinkTopics::Matching(pattern) => Subscription::Pattern(pattern),
+    }
+}
+
+/// The error of a task whose consumer fails in a way that does not go away.
+pub(super) fn in_consumer(fault: KafkaFault) -> ConnectError {
+    ConnectError::connect("Unrecoverable exception from the consumer of the task").caused_by(fault)
+}
+
+fn stop_plugin(frame: &Frame, task: &mut dyn SinkTask) {
     if let Err(error) = task.stop() {
         log::warn!(target: TARGET, "{} Could not stop task\n{}", frame.name, error.trace().trim_end());
     }

@@ -1,102 +1,284 @@
-//! Which offsets of a sink may be committed. Pure.
+//! Which offsets of a sink task are to be committed, and which commit a result belongs to. Pure.
 
-use super::sink_requests::Assignment;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::api::ids::TopicPartition;
 use crate::api::sink::SinkOffsets;
 
-const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSinkTask";
-
-/// How far a sink task is, by partition: offsets of the next record.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// Of what was put.
-    pub(super) current: SinkOffsets,
-    /// Of what was committed.
-    pub(super) committed: SinkOffsets,
+/// The offsets of a sink task and its commits.
+#[derive(Debug)]
+pub(super) struct SinkCommits {
+    /// What the group has, or where the task began to read where the group has nothing.
+    last_committed: SinkOffsets,
+    /// The next record to put, by partition.
+    current: SinkOffsets,
+    /// Numbers of the commits whose results are to come, oldest first; all but the last are given up.
+    under_way: VecDeque<u64>,
+    sequence: u64,
+    waits: Option<Waits>,
+    interval: Duration,
+    next: Instant,
 }
 
-impl Progress {
-    /// The part that concerns some partitions.
-    pub(super) fn of(&self, partitions: &Assignment) -> SinkOffsets {
-        let mine = self.current.iter().filter(|(partition, _)| partitions.contains(*partition));
-        mine.map(|(partition, offset)| (partition.clone(), *offset)).collect()
+/// The commit whose result counts.
+#[derive(Debug)]
+struct Waits {
+    sequence: u64,
+    since: Instant,
+    offsets: SinkOffsets,
+}
+
+/// What is to be committed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// `None`: nothing has changed.
+    pub(super) offsets: Option<SinkOffsets>,
+    /// What the task gave back and should not have, for the log.
+    pub(super) ignored: Vec<Ignored>,
+}
+
+/// An offset from `pre_commit` that is not committed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Ignored {
+    /// It lies behind the last record that was put.
+    #[error(
+        "Ignoring invalid task provided offset {partition}/{offset} -- not yet consumed, taskOffset={offset} \
+         currentOffset={current}"
+    )]
+    BeyondConsumed { partition: TopicPartition, offset: i64, current: i64 },
+    /// The task does not have the partition.
+    #[error("Ignoring invalid task provided offset {partition}/{offset} -- partition not assigned")]
+    Unassigned { partition: TopicPartition, offset: i64 },
+    /// It was not asked about the partition: others are committed now.
+    #[error("Ignoring task provided offset {partition}/{offset} -- partition not requested")]
+    Unrequested { partition: TopicPartition, offset: i64 },
+}
+
+impl SinkCommits {
+    /// Without partitions; the first commit is due after one interval.
+    pub(super) fn new(interval: Duration, now: Instant) -> Self {
+        SinkCommits {
+            last_committed: SinkOffsets::new(),
+            current: SinkOffsets::new(),
+            under_way: VecDeque::new(),
+            sequence: 0,
+            waits: None,
+            interval,
+            next: now + interval,
+        }
     }
 
-    /// Forgets partitions that are another task's now.
-    pub(super) fn forget(&mut self, partitions: &Assignment) {
-        self.current.retain(|partition, _| !partitions.contains(partition));
-        self.committed.retain(|partition, _| !partitions.contains(partition));
+    /// When the next commit is due.
+    pub(super) fn next(&self) -> Instant {
+        self.next
     }
 
-    /// What is to be committed when a task that was asked about `asked` said `returned`: only what was consumed, only
-    /// what is assigned, and only what is new.
-    pub(super) fn to_commit(
-        &self,
-        name: &str,
-        asked: &SinkOffsets,
-        returned: SinkOffsets,
-        assigned: &Assignment,
-    ) -> SinkOffsets {
-        let mut commit = SinkOffsets::new();
-        for (partition, offset) in returned {
-            if !assigned.contains(&partition) {
-                log::warn!(target: TARGET, "{name} Ignoring invalid task provided offset {partition} -- partition not assigned, assignment={assigned:?}");
-                continue;
-            }
+    /// Whether a commit waits for its result.
+    pub(super) fn is_committing(&self) -> bool {
+        self.waits.is_some()
+    }
+
+    /// Partitions came, with what the group has committed.
+    pub(super) fn assigned(&mut self, committed: &SinkOffsets) {
+        self.last_committed.extend(committed.iter().map(|(partition, offset)| (partition.clone(), *offset)));
+        self.current.extend(committed.iter().map(|(partition, offset)| (partition.clone(), *offset)));
+    }
+
+    /// Partitions went.
+    pub(super) fn removed(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.last_committed.remove(partition);
+            self.current.remove(partition);
+        }
+    }
+
+    /// A record was consumed from a partition: where nothing was committed, the task begins there.
+    pub(super) fn began(&mut self, partition: &TopicPartition, offset: i64) {
+        self.last_committed.entry(partition.clone()).or_insert(offset);
+    }
+
+    /// Records were put; `next` is the one after.
+    pub(super) fn put(&mut self, partition: &TopicPartition, next: i64) {
+        self.current.insert(partition.clone(), next);
+    }
+
+    /// The task reads on from other offsets, which then count as committed.
+    pub(super) fn rewound(&mut self, offsets: &SinkOffsets) {
+        self.assigned(offsets);
+    }
+
+    /// The current offsets of some partitions: what `pre_commit` is asked about.
+    pub(super) fn current_of(&self, partitions: &[TopicPartition]) -> SinkOffsets {
+        of(&self.current, partitions)
+    }
+
+    /// The committed offsets of some partitions: where to read again after a failed `pre_commit`.
+    pub(super) fn committed_of(&self, partitions: &[TopicPartition]) -> SinkOffsets {
+        of(&self.last_committed, partitions)
+    }
+
+    /// What to commit, given what `pre_commit` was asked about and what it gave back.
+    pub(super) fn plan(&self, asked: &SinkOffsets, given: SinkOffsets, assigned: &[TopicPartition]) -> Plan {
+        let mut offsets: SinkOffsets = asked
+            .keys()
+            .filter_map(|partition| Some((partition.clone(), *self.last_committed.get(partition)?)))
+            .collect();
+        let before = offsets.clone();
+        let mut ignored = Vec::new();
+        for (partition, offset) in given {
             match asked.get(&partition) {
-                None => {
-                    log::debug!(target: TARGET, "{name} Ignoring task provided offset {partition} -- not asked for")
+                Some(current) if offset > *current => {
+                    ignored.push(Ignored::BeyondConsumed { partition, offset, current: *current });
                 }
-                Some(current) if offset > *current => log::warn!(
-                    target: TARGET,
-                    "{name} Ignoring invalid task provided offset {partition}={offset} -- not yet consumed, \
-                     taskOffset={offset} currentOffset={current}"
-                ),
-                Some(_) if self.committed.get(&partition) == Some(&offset) => {}
-                Some(_) => drop(commit.insert(partition, offset)),
+                Some(_) => {
+                    offsets.insert(partition, offset);
+                }
+                None if assigned.contains(&partition) => {
+                    ignored.push(Ignored::Unrequested { partition, offset });
+                }
+                None => ignored.push(Ignored::Unassigned { partition, offset }),
             }
         }
-        commit
+        Plan { offsets: (offsets != before).then_some(offsets), ignored }
     }
+
+    /// The time of a commit came, whether there was something to commit or not.
+    pub(super) fn reschedule(&mut self, now: Instant) {
+        self.next = now + self.interval;
+    }
+
+    /// A commit was begun; its number.
+    pub(super) fn begun(&mut self, offsets: SinkOffsets, now: Instant) -> u64 {
+        self.sequence += 1;
+        self.under_way.push_back(self.sequence);
+        self.waits = Some(Waits { sequence: self.sequence, since: now, offsets });
+        self.sequence
+    }
+
+    /// A result came: they come in the order of the commits. `Some(number)` if it is that of the commit that counts.
+    pub(super) fn ended(&mut self, succeeded: bool) -> Option<u64> {
+        let sequence = self.under_way.pop_front()?;
+        let waits = self.waits.take_if(|waits| waits.sequence == sequence)?;
+        if succeeded {
+            for (partition, offset) in waits.offsets {
+                // A partition that was taken away meanwhile has no committed offset here any more.
+                self.last_committed.entry(partition).and_modify(|committed| *committed = offset);
+            }
+        }
+        Some(sequence)
+    }
+
+    /// Gives the commit up that has waited for `timeout`; its result will not count.
+    pub(super) fn time_out(&mut self, now: Instant, timeout: Duration) -> bool {
+        self.waits.take_if(|waits| now.saturating_duration_since(waits.since) >= timeout).is_some()
+    }
+
+    /// When the commit that waits has waited for `timeout`.
+    pub(super) fn times_out_at(&self, timeout: Duration) -> Option<Instant> {
+        self.waits.as_ref().map(|waits| waits.since + timeout)
+    }
+}
+
+fn of(offsets: &SinkOffsets, partitions: &[TopicPartition]) -> SinkOffsets {
+    partitions.iter().filter_map(|partition| Some((partition.clone(), *offsets.get(partition)?))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
-    use crate::api::ids::TopicPartition;
+    use crate::stdx::time::Clock;
 
-    fn at(partition: i32) -> TopicPartition {
-        TopicPartition { topic: "t".into(), partition }
+    fn partition(number: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition: number }
     }
 
-    fn offsets(entries: &[(i32, i64)]) -> SinkOffsets {
-        entries.iter().map(|(partition, offset)| (at(*partition), *offset)).collect()
+    fn offsets(of: &[(i32, i64)]) -> SinkOffsets {
+        of.iter().map(|(number, offset)| (partition(*number), *offset)).collect()
+    }
+
+    /// `t-0` and `t-1`, committed up to 10 and put up to 20.
+    fn commits(now: Instant) -> SinkCommits {
+        let mut commits = SinkCommits::new(Duration::from_secs(60), now);
+        commits.assigned(&offsets(&[(0, 10), (1, 10)]));
+        commits.put(&partition(0), 20);
+        commits.put(&partition(1), 20);
+        commits
     }
 
     #[test]
-    fn only_what_was_consumed_is_assigned_and_is_new_is_committed() {
-        let progress =
-            Progress { current: offsets(&[(0, 10), (1, 5), (2, 7)]), committed: offsets(&[(2, 7)]) };
-        let assigned = Assignment::from([at(0), at(1), at(2)]);
-        let asked = progress.of(&assigned);
-        let table = [
-            (
-                offsets(&[(0, 10), (1, 5), (2, 7)]),
-                offsets(&[(0, 10), (1, 5)]),
-                "what is committed already is left out",
-            ),
-            (offsets(&[(0, 4)]), offsets(&[(0, 4)]), "lower ones are accepted"),
-            (offsets(&[(0, 11)]), offsets(&[]), "not yet consumed"),
-            (offsets(&[(9, 1)]), offsets(&[]), "not assigned"),
+    fn what_pre_commit_gives_back_decides() {
+        let commits = commits(Clock.now().instant);
+        let assigned = [partition(0), partition(1), partition(2)];
+        let cases = [
+            ("all", offsets(&[(0, 20), (1, 20)])),
+            ("lower", offsets(&[(0, 15)])),
+            ("below what is committed", offsets(&[(0, 5)])),
+            ("unchanged", offsets(&[(0, 10)])),
+            ("nothing", offsets(&[])),
+            ("too much", offsets(&[(0, 21), (1, 12)])),
+            ("foreign", offsets(&[(2, 1), (3, 1)])),
         ];
-        for (returned, expected, why) in table {
-            assert_eq!(progress.to_commit("test", &asked, returned, &assigned), expected, "{why}");
+        let mut shown = String::new();
+        for (what, given) in cases {
+            let plan = commits.plan(&commits.current_of(&assigned), given, &assigned);
+            let offsets = plan.offsets.map(|offsets| {
+                let each = offsets.iter().map(|(partition, offset)| format!("{partition}@{offset}"));
+                each.collect::<Vec<_>>().join(" ")
+            });
+            shown += &format!("{what}: {}\n", offsets.as_deref().unwrap_or("-"));
+            for ignored in plan.ignored {
+                shown += &format!("  {ignored}\n");
+            }
         }
+        expect![[r"
+            all: t-0@20 t-1@20
+            lower: t-0@15 t-1@10
+            below what is committed: t-0@5 t-1@10
+            unchanged: -
+            nothing: -
+            too much: t-0@10 t-1@12
+              Ignoring invalid task provided offset t-0/21 -- not yet consumed, taskOffset=21 currentOffset=20
+            foreign: -
+              Ignoring task provided offset t-2/1 -- partition not requested
+              Ignoring invalid task provided offset t-3/1 -- partition not assigned
+        "]]
+        .assert_eq(&shown);
     }
 
     #[test]
-    fn partitions_of_another_task_are_forgotten() {
-        let mut progress = Progress { current: offsets(&[(0, 1), (1, 2)]), committed: offsets(&[(0, 1)]) };
-        progress.forget(&Assignment::from([at(0)]));
-        assert_eq!((progress.current, progress.committed), (offsets(&[(1, 2)]), offsets(&[])));
+    fn a_late_result_does_not_count() {
+        let now = Clock.now().instant;
+        let mut commits = commits(now);
+        let timeout = Duration::from_secs(5);
+        let first = commits.begun(offsets(&[(0, 15)]), now);
+        assert!(!commits.time_out(now, timeout));
+        assert!(commits.time_out(now + timeout, timeout));
+        let second = commits.begun(offsets(&[(0, 20)]), now + timeout);
+        assert_ne!(first, second);
+        assert_eq!(commits.ended(true), None, "the result of the first commit");
+        assert!(commits.is_committing());
+        assert_eq!(commits.ended(true), Some(second));
+        assert_eq!(commits.committed_of(&[partition(0)]), offsets(&[(0, 20)]));
+    }
+
+    #[test]
+    fn a_failed_commit_changes_nothing() {
+        let now = Clock.now().instant;
+        let mut commits = commits(now);
+        let number = commits.begun(offsets(&[(0, 20)]), now);
+        assert_eq!(commits.ended(false), Some(number));
+        assert_eq!(commits.committed_of(&[partition(0)]), offsets(&[(0, 10)]));
+    }
+
+    #[test]
+    fn a_task_begins_where_nothing_is_committed_at_its_first_record() {
+        let mut commits = SinkCommits::new(Duration::from_secs(60), Clock.now().instant);
+        commits.assigned(&SinkOffsets::new());
+        commits.began(&partition(0), 7);
+        commits.began(&partition(0), 9);
+        assert_eq!(commits.committed_of(&[partition(0)]), offsets(&[(0, 7)]));
     }
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::control::Ending;
 use super::conversion::Conversion;
-use super::frame::{Frame, PauseChange};
-use super::offsets::{OffsetStore, TaskOffsets};
+use super::frame::{Frame, Gate, PauseChange};
+use super::offsets::TaskOffsets;
 use super::runner::{Next, Turn};
 use super::source_commit::OffsetCommits;
 use super::source_flow::{Sent, SourceFlow};
@@ -23,6 +23,7 @@ use crate::kafka::producer::Producers;
 use crate::stdx::backoff::Backoff;
 use crate::stdx::log_context::LogContext;
 use crate::stdx::time::Clock;
+use crate::store::offset_store::OffsetStore;
 
 const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
@@ -90,35 +91,19 @@ impl SourceTurns {
     }
 
     fn begin(&mut self, unstarted: Box<Unstarted>, now: Instant) -> Next {
-        if self.frame.control.ending() != Ending::None {
-            self.frame.report(TaskEventKind::Stopped);
-            return Next::Done;
-        }
-        match self.frame.look_at_pause() {
-            PauseChange::Pauses => self.frame.report(TaskEventKind::Paused),
-            PauseChange::StaysPaused | PauseChange::Resumes | PauseChange::None => {}
-        }
-        if self.frame.is_paused() {
-            self.phase = Phase::Unstarted(unstarted);
-            return Next::WhenWoken;
-        }
-        match unstarted.start(&self.frame, now) {
-            Ok(running) => {
-                log::info!(
-                    target: TARGET,
-                    "{} Source task finished initialization and start",
-                    self.frame.name
-                );
-                self.frame.report(TaskEventKind::Started);
-                self.phase = Phase::Running(Box::new(running));
-                Next::Again
+        match self.frame.gate() {
+            Gate::Start => {}
+            Gate::Wait => {
+                self.phase = Phase::Unstarted(unstarted);
+                return Next::WhenWoken;
             }
-            Err(error) => {
-                self.frame.log_failure(&error);
-                self.frame.report(TaskEventKind::Failed { trace: error.trace() });
-                Next::Done
-            }
+            Gate::End => return Next::Done,
         }
+        let started = unstarted.start(&self.frame, now);
+        self.frame.report_start(started.as_ref().map(|_| ()));
+        let Ok(running) = started else { return Next::Done };
+        self.phase = Phase::Running(Box::new(running));
+        Next::Again
     }
 
     fn run(&mut self, mut running: Box<Running>, now: Instant) -> Next {
@@ -179,10 +164,7 @@ impl SourceTurns {
     fn finish(&mut self, mut running: Running, failure: Option<ConnectError>) -> Next {
         stop_plugin(&self.frame, running.task.as_mut());
         drop(running);
-        self.frame.report(match failure {
-            None => TaskEventKind::Stopped,
-            Some(error) => TaskEventKind::Failed { trace: error.trace() },
-        });
+        self.frame.report_end(failure.as_ref());
         Next::Done
     }
 }
@@ -228,6 +210,7 @@ impl Unstarted {
             }
         };
         let keeps_records = task.wants_commit_record();
+        log::info!(target: TARGET, "{} Source task finished initialization and start", frame.name);
         Ok(Running {
             task,
             flow: SourceFlow::new(frame.name.clone(), lane, conversion, spec.tolerance, keeps_records),

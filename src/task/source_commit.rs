@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::control::{Control, Ending};
-use super::offsets::OffsetStore;
 use super::runner::Waker;
 use super::submitted::{SourceOffset, Submitted};
-use crate::api::error::Result;
+use crate::api::error::ConnectError;
 use crate::api::ids::TaskId;
 use crate::api::source::SourceTask;
 use crate::stdx::log_context::LogContext;
+use crate::stdx::reply::Reply;
+use crate::store::offset_record::{OffsetKey, encode_offset};
+use crate::store::offset_store::{OffsetStore, OffsetsWritten};
 
 const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
@@ -30,7 +32,7 @@ pub(super) struct OffsetCommits {
     unstored: Vec<SourceOffset>,
     writing: Option<Writing>,
     attempt: u64,
-    outcome: Arc<Mutex<Option<(u64, Result<()>)>>>,
+    outcome: Arc<Mutex<Option<(u64, OffsetsWritten)>>>,
 }
 
 struct Writing {
@@ -114,7 +116,7 @@ impl OffsetCommits {
                     target: TARGET,
                     "{} Failed to commit offsets; will try again on next flush interval\n{}",
                     self.name,
-                    error.trace().trim_end(),
+                    ConnectError::connect("Failed to flush offsets").caused_by(error).trace().trim_end(),
                 );
                 self.take_back(writing);
             }
@@ -149,13 +151,17 @@ impl OffsetCommits {
         self.attempt += 1;
         let attempt = self.attempt;
         let offsets = std::mem::take(&mut self.unstored);
-        self.writing = Some(Writing { attempt, offsets: offsets.clone(), deadline: now + self.timeout });
+        let encoded = offsets.iter().map(|(partition, offset)| {
+            (OffsetKey::new(&self.task.connector, partition), offset.as_ref().map(encode_offset))
+        });
+        let encoded = encoded.collect();
+        self.writing = Some(Writing { attempt, offsets, deadline: now + self.timeout });
         let (outcome, waker) = (Arc::clone(&self.outcome), self.waker.clone());
-        let stored = Box::new(move |result| {
+        let done = Reply::calling(move |result| {
             *lock(&outcome) = Some((attempt, result));
             waker.wake();
         });
-        self.store.set(&self.task.connector, offsets, stored);
+        self.store.write(encoded, done);
         // A store in memory has stored by now.
         self.settle(now, task);
     }

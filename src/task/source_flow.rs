@@ -10,8 +10,9 @@ use super::submitted::{self, Submitted};
 use crate::api::error::{ConnectError, Result};
 use crate::api::record::{RecordMetadata, SourceRecord};
 use crate::api::source::SourceTask;
-use crate::kafka::fault::{ErrorClass, FaultKind, KafkaFault};
+use crate::kafka::fault::{FaultKind, KafkaFault};
 use crate::kafka::producer::{self, Delivery, Lane, Outgoing, SendError};
+use crate::stdx::error_class::ErrorClass;
 
 const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
@@ -137,7 +138,7 @@ impl SourceFlow {
         if let Some(timestamp) = record.timestamp.filter(|timestamp| *timestamp < -1) {
             return Err(ConnectError::data(format!("Invalid record timestamp {timestamp}")));
         }
-        self.conversion.to_bytes(record)
+        self.conversion.bytes_of(record)
     }
 
     /// Sends a record, or gives it back when there is no room.

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::offsets::OffsetStore;
 use crate::api::Settings;
 use crate::api::converter::ConverterPlugin;
 use crate::api::ids::TaskId;
 use crate::api::sink::SinkPlugin;
 use crate::api::source::SourcePlugin;
 use crate::config::client::ClientSettings;
+use crate::store::offset_store::OffsetStore;
 
 /// What to build a task from.
 #[derive(Debug, Clone)]

@@ -1,0 +1,234 @@
+//! A sink task as a member of its group: taking partitions over, giving them up, committing their offsets.
+//!
+//! Partitions are given up in this order: `pre_commit`, `close`, commit and wait for it, then tell the group. So the
+//! next owner begins where this one ended.
+
+use std::time::{Duration, Instant};
+
+use super::sink::{Running, TARGET, in_consumer};
+use crate::api::error::Result;
+use crate::api::ids::TopicPartition;
+use crate::api::sink::SinkOffsets;
+use crate::kafka::consumer::Membership;
+use crate::stdx::error_class::ErrorClass;
+use crate::stdx::time::Clock;
+
+/// How long a task waits for the committed offsets of partitions that came.
+const COMMITTED: Duration = Duration::from_secs(5);
+/// How long a task waits until a partition reads from another offset.
+const SEEK: Duration = Duration::from_secs(5);
+
+impl Running {
+    /// Carries out what the group decided. `paused`: the connector is.
+    pub(super) fn look_at_group(&mut self, name: &str, paused: bool, now: Instant) -> Result<()> {
+        while let Some(membership) = self.consumer.next_membership() {
+            match membership {
+                Membership::Assigned(partitions) => self.take_over(name, paused, partitions)?,
+                Membership::Revoked(partitions) => self.give_up(name, paused, &partitions, true, now)?,
+                Membership::Lost(partitions) => self.give_up(name, paused, &partitions, false, now)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, name: &str, paused: bool, partitions: Vec<TopicPartition>) -> Result<()> {
+        let committed = self.consumer.committed(&partitions, Clock.deadline(COMMITTED));
+        let committed = committed.or_else(|fault| match fault.class() {
+            // The client asks once more by itself; where the task began is known by its first record.
+            ErrorClass::Retriable => Ok(SinkOffsets::new()),
+            ErrorClass::Fatal | ErrorClass::Bug => Err(in_consumer(fault)),
+        })?;
+        self.consumer.take_over(&partitions, &committed).map_err(in_consumer)?;
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        log::debug!(target: TARGET, "{name} Partitions assigned {}", shown(&partitions));
+        self.commits.assigned(&committed);
+        self.assigned.extend_from_slice(&partitions);
+        self.context.set_assignment(&self.assigned);
+        if paused || self.redeliver_at.is_some() {
+            self.consumer.pause(&partitions).map_err(in_consumer)?;
+        }
+        self.task.open(&partitions)
+    }
+
+    /// Gives partitions up; `commits` unless they are lost to others already.
+    fn give_up(
+        &mut self,
+        name: &str,
+        paused: bool,
+        partitions: &[TopicPartition],
+        commits: bool,
+        now: Instant,
+    ) -> Result<()> {
+        log::debug!(target: TARGET, "{name} Partitions revoked {}", shown(partitions));
+        let closed = self.close(name, partitions, commits, now);
+        // In any case: the group waits for it.
+        self.consumer.give_up(partitions).map_err(in_consumer)?;
+        closed?;
+        self.assigned.retain(|partition| !partitions.contains(partition));
+        self.commits.removed(partitions);
+        self.context.set_assignment(&self.assigned);
+        if self.redeliver_at.is_some() && !self.batch.forget(partitions) {
+            self.redeliver_at = None;
+        }
+        // The commit held all partitions; those that stay go on.
+        if !paused && self.redeliver_at.is_none() { self.resume_all() } else { Ok(()) }
+    }
+
+    /// Closes all partitions at the end of the task, and commits what was put.
+    pub(super) fn close_all(&mut self, name: &str, now: Instant) -> Result<()> {
+        let assigned = self.assigned.clone();
+        self.close(name, &assigned, true, now)
+    }
+
+    fn close(
+        &mut self,
+        name: &str,
+        partitions: &[TopicPartition],
+        commits: bool,
+        now: Instant,
+    ) -> Result<()> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let offsets = if commits { self.pre_commit_last(name, partitions) } else { None };
+        let closed = self.task.close(partitions);
+        if let Some(offsets) = offsets {
+            self.commit_sync(name, offsets, now);
+        }
+        closed
+    }
+
+    /// The offsets to commit of partitions that go. A failure of the task means that nothing is committed for them:
+    /// their next owner reads again.
+    fn pre_commit_last(&mut self, name: &str, partitions: &[TopicPartition]) -> Option<SinkOffsets> {
+        let asked = self.commits.current_of(partitions);
+        match self.task.pre_commit(&asked) {
+            Ok(given) => self.plan(name, &asked, given),
+            Err(error) => {
+                log::warn!(
+                    target: TARGET,
+                    "{name} Offset commit failed during close\n{}",
+                    error.trace().trim_end(),
+                );
+                None
+            }
+        }
+    }
+
+    fn plan(&self, name: &str, asked: &SinkOffsets, given: SinkOffsets) -> Option<SinkOffsets> {
+        let plan = self.commits.plan(asked, given, &self.assigned);
+        for ignored in plan.ignored {
+            log::warn!(target: TARGET, "{name} {ignored}");
+        }
+        plan.offsets
+    }
+
+    /// Begins a commit of what was put, if anything has changed.
+    pub(super) fn commit_async(&mut self, name: &str, now: Instant) -> Result<()> {
+        self.commits.reschedule(now);
+        let asked = self.commits.current_of(&self.assigned);
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let given = match self.task.pre_commit(&asked) {
+            Ok(given) => given,
+            Err(error) => {
+                log::error!(
+                    target: TARGET,
+                    "{name} Offset commit failed, rewinding to last committed offsets\n{}",
+                    error.trace().trim_end(),
+                );
+                let committed = self.commits.committed_of(&self.assigned);
+                return self.rewind(name, committed);
+            }
+        };
+        let Some(offsets) = self.plan(name, &asked, given) else { return Ok(()) };
+        log::debug!(target: TARGET, "{name} Committing offsets asynchronously: {offsets:?}");
+        match self.consumer.commit_async(&offsets) {
+            Ok(()) => drop(self.commits.begun(offsets, now)),
+            Err(fault) => log::error!(target: TARGET, "{name} Failed to commit offsets: {fault}"),
+        }
+        Ok(())
+    }
+
+    /// Commits and waits for it, at most `offset.flush.timeout.ms`. A failure is logged: what was put but is not
+    /// committed is put again by the next owner.
+    fn commit_sync(&mut self, name: &str, offsets: SinkOffsets, now: Instant) {
+        let deadline = Clock.deadline(self.flush_timeout);
+        log::debug!(target: TARGET, "{name} Committing offsets synchronously: {offsets:?}");
+        let begun = self.consumer.pause(&self.assigned).and_then(|()| self.consumer.commit_async(&offsets));
+        if let Err(fault) = begun {
+            log::error!(target: TARGET, "{name} Failed to commit offsets: {fault}");
+            return;
+        }
+        let number = self.commits.begun(offsets, now);
+        loop {
+            match self.consumer.wait_for_commit(deadline) {
+                Ok(Some(result)) => {
+                    if self.commits.ended(result.is_ok()) != Some(number) {
+                        continue;
+                    }
+                    if let Err(fault) = result {
+                        log::error!(
+                            target: TARGET,
+                            "{name} Commit of offsets threw an unexpected exception for sequence number {number}: \
+                             {fault}"
+                        );
+                    }
+                }
+                Ok(None) => {
+                    self.commits.time_out(now, Duration::ZERO);
+                    log::warn!(target: TARGET, "{name} Commit of offsets timed out");
+                }
+                Err(fault) => log::error!(target: TARGET, "{name} Failed to commit offsets: {fault}"),
+            }
+            return;
+        }
+    }
+
+    /// Looks how asynchronous commits ended, and gives up one that takes too long.
+    pub(super) fn look_at_commits(&mut self, name: &str, now: Instant) {
+        while let Some(result) = self.consumer.next_commit_result() {
+            match (self.commits.ended(result.is_ok()), result) {
+                (Some(number), Err(fault)) => log::error!(
+                    target: TARGET,
+                    "{name} Commit of offsets threw an unexpected exception for sequence number {number}: {fault}"
+                ),
+                (Some(_), Ok(())) => {}
+                (None, _) => {
+                    log::debug!(target: TARGET, "{name} Received out of order commit callback; it does not count");
+                }
+            }
+        }
+        if self.commits.time_out(now, self.flush_timeout) {
+            log::warn!(target: TARGET, "{name} Commit of offsets timed out");
+        }
+    }
+
+    /// Reads on from other offsets, as the task asked or after a failed `pre_commit`.
+    pub(super) fn rewind(&mut self, name: &str, mut offsets: SinkOffsets) -> Result<()> {
+        offsets.retain(|partition, _| {
+            let assigned = self.assigned.contains(partition);
+            if !assigned {
+                log::warn!(target: TARGET, "{name} Ignoring a seek of {partition}: the partition is not assigned");
+            }
+            assigned
+        });
+        log::debug!(target: TARGET, "{name} Rewinding to {offsets:?}");
+        let moved: Vec<_> = offsets.keys().cloned().collect();
+        if self.redeliver_at.is_some() && !self.batch.forget(&moved) {
+            self.redeliver_at = None;
+            self.resume_all()?;
+        }
+        self.consumer.seek(&offsets, Clock.deadline(SEEK)).map_err(in_consumer)?;
+        self.commits.rewound(&offsets);
+        Ok(())
+    }
+}
+
+fn shown(partitions: &[TopicPartition]) -> String {
+    let names: Vec<String> = partitions.iter().map(TopicPartition::to_string).collect();
+    format!("[{}]", names.join(", "))
+}
