@@ -1,6 +1,8 @@
 //! `GET /health` in every state that standalone mode has (KIP-1017), and the probe on the command line.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -159,12 +161,9 @@ fn held_requests_cost_nobody_else_a_worker() {
     // sockets are counted.
     wait_until("128 requests are held", SOON, || established(&url) >= 128);
     for path in ["/", "/connectors", "/connectors/c/status"] {
-        for _ in 0..5 {
-            let begin = Instant::now();
-            assert_eq!(worker.get(path).status, 200);
-            let took = begin.elapsed();
-            assert!(took < Duration::from_millis(100), "{path} took {took:?}");
-        }
+        // A busy machine may slow one of them down; one that waits for a held worker is slow every time.
+        let times: Vec<Duration> = (0..5).map(|_| time_of(worker.url(), path)).collect();
+        assert!(times.iter().min() < Some(&Duration::from_millis(100)), "{path} took {times:?}");
     }
     let_tick_go(&worker);
     let mut statuses: Vec<u16> = waiting.into_iter().map(|thread| thread.join().unwrap()).collect();
@@ -186,6 +185,18 @@ fn the_probe_on_the_command_line_tells_by_its_exit_code() {
     let nobody = probe(&format!("http://127.0.0.1:{}", free_port()), "1");
     assert_eq!(nobody.status.code(), Some(3));
     assert!(text(&nobody.stderr).contains("no answer from"), "{nobody:?}");
+}
+
+/// How long a request over a connection of its own takes.
+fn time_of(url: &str, path: &str) -> Duration {
+    let begin = Instant::now();
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    begin.elapsed()
 }
 
 fn probe(url: &str, seconds: &str) -> Output {
