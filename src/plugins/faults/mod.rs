@@ -8,6 +8,7 @@
 //! | `fail.times` | how often each of them fails, restarts included; always without it |
 //! | `fail.retriable` | whether the errors are retriable |
 //! | `topic`, `records` | how many records each task of the source gives to the topic before it idles; 0 |
+//! | `file` | where the sink appends each value as a line; without it values are dropped |
 //!
 //! The callbacks are named as in [`Point`].
 
@@ -41,6 +42,7 @@ const FAIL_TIMES: &str = "fail.times";
 const FAIL_RETRIABLE: &str = "fail.retriable";
 const TOPIC: &str = "topic";
 const RECORDS: &str = "records";
+const FILE: &str = "file";
 
 /// Adds both connectors.
 pub fn register(registry: &mut Registry) {
@@ -117,6 +119,7 @@ fn config_def() -> ConfigDef {
         .define(key(FAIL_RETRIABLE, ConfigType::Boolean, "Whether errors are retriable.").default("false"))
         .define(key(TOPIC, ConfigType::String, "Where the source writes to.").default("faults"))
         .define(key(RECORDS, ConfigType::Long, "How many records each task gives.").default("0"))
+        .define(key(FILE, ConfigType::String, "Where the sink appends values, one a line."))
 }
 
 /// How often a callback of a connector has failed. Kept by the plug-in, so that it outlives a failed task.

@@ -1,17 +1,20 @@
 //! The task of both kinds.
 
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failures, Faults, Point, RECORDS, TOPIC, config_def};
+use super::{FILE, Failures, Faults, Point, RECORDS, TOPIC, config_def};
 use crate::api::Settings;
-use crate::api::data::{SchemaAndValue, Value};
+use crate::api::data::{Schema, SchemaAndValue, SchemaKind, SchemaRef, Value};
 use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::ids::TopicPartition;
 use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::api::record::{RecordMetadata, SinkRecord, SourceRecord};
 use crate::api::sink::{SinkOffsets, SinkTask, SinkTaskContext};
 use crate::api::source::{PollOutcome, SourceTask, SourceTaskContext};
+use crate::api::text::java_text;
 use crate::plugins::settings;
 
 const IDLE: Duration = Duration::from_millis(20);
@@ -22,8 +25,11 @@ pub(super) struct FaultyTask {
     faults: Option<Faults>,
     topic: Arc<str>,
     partition: Arc<OffsetMap>,
+    schema: SchemaRef,
     given: i64,
     records: i64,
+    /// Where the sink writes to, if anywhere.
+    file: Option<File>,
 }
 
 impl FaultyTask {
@@ -33,8 +39,10 @@ impl FaultyTask {
             faults: None,
             topic: "".into(),
             partition: Arc::new(OffsetMap::of("source", "faults")),
+            schema: Arc::new(Schema::new(SchemaKind::String)),
             given: 0,
             records: 0,
+            file: None,
         }
     }
 
@@ -77,7 +85,10 @@ impl SourceTask for FaultyTask {
             topic: Arc::clone(&self.topic),
             partition: None,
             key: SchemaAndValue::null(),
-            value: SchemaAndValue { schema: None, value: Value::string(self.given.to_string()) },
+            value: SchemaAndValue {
+                schema: Some(Arc::clone(&self.schema)),
+                value: Value::string(self.given.to_string()),
+            },
             timestamp: None,
             headers: Vec::new(),
         }]))
@@ -102,15 +113,27 @@ impl SourceTask for FaultyTask {
 
 impl SinkTask for FaultyTask {
     fn start(&mut self, _: Arc<dyn SinkTaskContext>, settings: &Settings) -> Result<()> {
-        self.begin(settings)
+        self.begin(settings)?;
+        if let Some(path) = settings::parse(&config_def(), settings)?.text(FILE)? {
+            let opened = OpenOptions::new().create(true).append(true).open(&path);
+            self.file = Some(opened.map_err(|error| {
+                ConnectError::connect(format!("cannot open {path} for appending")).caused_by(error)
+            })?);
+        }
+        Ok(())
     }
 
     fn open(&mut self, _: &[TopicPartition]) -> Result<()> {
         self.at(Point::Open)
     }
 
-    fn put(&mut self, _: &[SinkRecord]) -> Result<()> {
-        self.at(Point::Put)
+    fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        self.at(Point::Put)?;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let lines: String =
+            records.iter().map(|record| format!("{}\n", java_text(&record.value.value))).collect();
+        file.write_all(lines.as_bytes())
+            .map_err(|error| ConnectError::connect("cannot append to the file").caused_by(error))
     }
 
     fn flush(&mut self, _: &SinkOffsets) -> Result<()> {
@@ -178,5 +201,39 @@ mod tests {
             let commit_fails = matches!(point, Point::PreCommit | Point::Flush);
             assert_eq!(sink.pre_commit(&SinkOffsets::new()).is_err(), commit_fails, "{}", point.name());
         }
+    }
+    struct NoContext;
+
+    impl SinkTaskContext for NoContext {
+        fn seek(&self, _: SinkOffsets) {}
+        fn timeout(&self, _: Duration) {}
+        fn assignment(&self) -> Vec<TopicPartition> {
+            vec![]
+        }
+        fn pause(&self, _: &[TopicPartition]) {}
+        fn resume(&self, _: &[TopicPartition]) {}
+        fn request_commit(&self) {}
+    }
+
+    #[test]
+    fn a_sink_writes_what_it_does_not_fail_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("out");
+        let mut task: Box<dyn SinkTask> = Box::new(FaultyTask::new(&Failures::default()));
+        let told = [(FILE, file.to_str().unwrap()), ("fail.in", "put"), ("fail.times", "1")];
+        task.start(Arc::new(NoContext), &settings(&told)).unwrap();
+        let record = SinkRecord {
+            topic: "t".into(),
+            partition: 0,
+            offset: 0,
+            key: SchemaAndValue::null(),
+            value: SchemaAndValue { schema: None, value: Value::string("a") },
+            timestamp: None,
+            headers: vec![],
+            original_topic: "t".into(),
+        };
+        assert!(task.put(std::slice::from_ref(&record)).is_err());
+        task.put(&[record.clone(), record]).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\na\n");
     }
 }

@@ -164,22 +164,18 @@ impl Generator {
 
 fn schema(version: i32) -> Schema {
     let mut fields = Fields::default();
-    for (name, kind) in [
-        ("boolean", SchemaKind::Boolean),
-        ("int", SchemaKind::Int32),
-        ("long", SchemaKind::Int64),
-        ("float", SchemaKind::Float32),
-        ("double", SchemaKind::Float64),
-        ("partitioning", SchemaKind::Int32),
-        (ID, SchemaKind::Int32),
-        (SEQNO, SchemaKind::Int64),
-    ] {
-        fields.add(name, Arc::new(Schema::new(kind)));
-    }
+    let mut add = |name, schema| fields.add(name, Arc::new(schema));
+    add("boolean", Schema::new(SchemaKind::Boolean));
+    add("int", Schema::new(SchemaKind::Int32));
+    add("long", Schema::new(SchemaKind::Int64));
+    add("float", Schema::new(SchemaKind::Float32));
+    add("double", Schema::new(SchemaKind::Float64));
+    add("partitioning", Schema::new(SchemaKind::Int32));
     if version > 1 {
-        let text = Schema { default: Some(Value::string("abc")), ..Schema::new(SchemaKind::String) };
-        fields.add("string", Arc::new(text));
+        add("string", Schema { default: Some(Value::string("abc")), ..Schema::new(SchemaKind::String) });
     }
+    add(ID, Schema::new(SchemaKind::Int32));
+    add(SEQNO, Schema::new(SchemaKind::Int64));
     Schema::new(SchemaKind::Struct(fields)).named("record").version(version)
 }
 
@@ -216,5 +212,14 @@ mod tests {
             seen,
             [row(1, 10, 0, Value::Null), row(2, 11, 1, Value::string("def")), row(1, 12, 0, Value::Null),]
         );
+    }
+    #[test]
+    fn fields_stand_in_the_order_of_apache() {
+        let mut expected = vec!["boolean", "int", "long", "float", "double", "partitioning", "id", "seqno"];
+        for version in [1, 2] {
+            let SchemaKind::Struct(fields) = schema(version).kind else { panic!("no struct") };
+            assert_eq!(fields.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), expected, "{version}");
+            expected.insert(6, "string");
+        }
     }
 }

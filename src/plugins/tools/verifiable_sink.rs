@@ -1,4 +1,4 @@
-//! `VerifiableSink`: prints each record when it comes, and again when it is flushed.
+//! `VerifiableSink`: prints each record when it comes, and again when its partition is flushed.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::api::Settings;
 use crate::api::config_def::ConfigDef;
 use crate::api::connector::{Connector, ConnectorPlugin};
 use crate::api::error::{ConnectError, Result};
+use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
 use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use crate::plugins::settings;
@@ -72,16 +73,25 @@ impl SinkTask for VerifiableSinkTask {
         outcome
     }
 
-    fn flush(&mut self, _: &SinkOffsets) -> Result<()> {
+    fn flush(&mut self, offsets: &SinkOffsets) -> Result<()> {
         let printer = self.printer.as_mut().ok_or_else(not_started)?;
-        printer.flush(Clock.now().wall.as_millisecond(), print)
+        printer.flush(offsets, Clock.now().wall.as_millisecond(), print)
+    }
+
+    /// What was not flushed comes again, to whoever has the partition then.
+    fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        if let Some(printer) = &mut self.printer {
+            printer.forget(partitions);
+        }
+        Ok(())
     }
 }
 
 struct Printer {
     name: String,
     id: i32,
-    unflushed: Vec<Map<String, Json>>,
+    /// The lines with the partitions that their records were read from.
+    unflushed: Vec<(TopicPartition, Map<String, Json>)>,
 }
 
 impl Printer {
@@ -113,18 +123,29 @@ impl Printer {
                 ("sinkTask", self.id.into()),
             ]);
             print(&line)?;
-            self.unflushed.push(line);
+            let partition =
+                TopicPartition { topic: Arc::clone(&record.original_topic), partition: record.partition };
+            self.unflushed.push((partition, line));
         }
         Ok(())
     }
 
-    fn flush(&mut self, now_ms: i64, mut print: impl FnMut(&Map<String, Json>) -> Result<()>) -> Result<()> {
-        for mut line in self.unflushed.drain(..) {
+    fn flush(
+        &mut self,
+        offsets: &SinkOffsets,
+        now_ms: i64,
+        mut print: impl FnMut(&Map<String, Json>) -> Result<()>,
+    ) -> Result<()> {
+        for (_, mut line) in self.unflushed.extract_if(.., |(partition, _)| offsets.contains_key(partition)) {
             line.insert("time_ms".to_owned(), now_ms.into());
             line.insert("flushed".to_owned(), true.into());
             print(&line)?;
         }
         Ok(())
+    }
+
+    fn forget(&mut self, partitions: &[TopicPartition]) {
+        self.unflushed.retain(|(partition, _)| !partitions.contains(partition));
     }
 }
 
@@ -147,6 +168,14 @@ mod tests {
         }
     }
 
+    fn partition(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    fn all() -> SinkOffsets {
+        (0..3).map(|number| (partition(number), 200)).collect()
+    }
+
     #[test]
     fn records_are_printed_when_they_come_and_once_more_when_flushed() {
         let mut printer = Printer::new(&settings(&[("name", "v"), ("id", "1")])).unwrap();
@@ -156,8 +185,8 @@ mod tests {
             Ok(())
         };
         printer.put(&[record(7)], 1000, &mut print).unwrap();
-        printer.flush(2000, &mut print).unwrap();
-        printer.flush(3000, &mut print).unwrap();
+        printer.flush(&all(), 2000, &mut print).unwrap();
+        printer.flush(&all(), 3000, &mut print).unwrap();
         assert_eq!(
             lines,
             [
@@ -168,6 +197,26 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_committed_counts_as_flushed() {
+        let mut printer = Printer::new(&settings(&[("id", "0")])).unwrap();
+        let read_from =
+            |number| SinkRecord { partition: number, topic: "renamed".into(), ..record(number.into()) };
+        printer.put(&[read_from(0), read_from(1), read_from(2)], 0, |_| Ok(())).unwrap();
+        let flushed = |printer: &mut Printer, offsets: &SinkOffsets| {
+            let mut numbers = Vec::new();
+            let note = |line: &Map<String, Json>| {
+                numbers.push(line[SEQNO].as_i64().unwrap());
+                Ok(())
+            };
+            printer.flush(offsets, 0, note).unwrap();
+            numbers
+        };
+        assert_eq!(flushed(&mut printer, &[(partition(1), 102)].into()), [1]);
+        printer.forget(&[partition(2)]);
+        assert_eq!(flushed(&mut printer, &all()), [0]);
+    }
+
+    #[test]
     fn what_waits_for_a_flush_is_bounded() {
         let mut printer = Printer::new(&settings(&[("id", "0")])).unwrap();
         let batch = vec![record(0); UNFLUSHED_MAX / 2];
@@ -175,7 +224,7 @@ mod tests {
             printer.put(&batch, 0, |_| Ok(())).unwrap();
         }
         assert!(printer.put(&batch, 0, |_| Ok(())).unwrap_err().is_retriable());
-        printer.flush(0, |_| Ok(())).unwrap();
+        printer.flush(&all(), 0, |_| Ok(())).unwrap();
         printer.put(&batch, 0, |_| Ok(())).unwrap();
     }
 }
