@@ -145,7 +145,7 @@ impl Faults {
             block_in: settings.get(BLOCK_IN)?,
             release_file: settings.text(RELEASE_FILE)?.map(PathBuf::from),
             fail_in: settings.get(FAIL_IN)?,
-            fail_times: settings.get::<Option<i32>>(FAIL_TIMES)?.map(|times| times.unsigned_abs()),
+            fail_times: settings.get::<Option<i32>>(FAIL_TIMES)?.and_then(|times| u32::try_from(times).ok()),
             retriable: settings.get(FAIL_RETRIABLE)?,
             failures: Arc::clone(failures),
         })
