@@ -1,3 +1,5 @@
+//! Settings: how texts are read, what validators say, what is never printed.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Client settings: layers, translation, and whether librdkafka takes what comes out.
+
 use std::path::Path;
 
 use proptest::prelude::*;

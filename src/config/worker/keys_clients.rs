@@ -5,9 +5,7 @@ use super::keys::{Mode, Modes, WorkerKey};
 use crate::api::config_def::{ConfigKey, ConfigType, Importance, Validator};
 
 pub(super) fn keys() -> Vec<WorkerKey> {
-    let mut keys = tls();
-    keys.extend(clients());
-    keys
+    [tls(), connections(), waiting(), logging_in()].concat()
 }
 
 fn tls() -> Vec<WorkerKey> {
@@ -38,11 +36,14 @@ fn tls() -> Vec<WorkerKey> {
     ]
 }
 
-fn clients() -> Vec<WorkerKey> {
-    use ConfigType::{Int, List, Long, Password, String};
-    use Importance::{Low, Medium};
-    // Standalone workers have no definition for these in Apache either: they pass to the admin client as they are.
-    let built = |key| WorkerKey::built(Modes::Only(Mode::Distributed), key);
+// Standalone workers have no definition for what follows in Apache either: it passes to the admin client as it is.
+fn built(key: ConfigKey) -> WorkerKey {
+    WorkerKey::built(Modes::Only(Mode::Distributed), key)
+}
+
+fn connections() -> Vec<WorkerKey> {
+    use ConfigType::{Int, Long, String};
+    use Importance::Low;
     vec![
         built(
             ConfigKey::new("client.id", String, Low, "The name that brokers see in requests of this worker.")
@@ -100,6 +101,22 @@ fn clients() -> Vec<WorkerKey> {
         ),
         built(
             ConfigKey::new(
+                "connections.max.idle.ms",
+                Long,
+                Low,
+                "After how long an idle connection is closed.",
+            )
+            .default("540000"),
+        ),
+    ]
+}
+
+fn waiting() -> Vec<WorkerKey> {
+    use ConfigType::{Int, Long};
+    use Importance::{Low, Medium};
+    vec![
+        built(
+            ConfigKey::new(
                 "reconnect.backoff.ms",
                 Long,
                 Low,
@@ -153,15 +170,13 @@ fn clients() -> Vec<WorkerKey> {
             .default("40000")
             .at_least(0),
         ),
-        built(
-            ConfigKey::new(
-                "connections.max.idle.ms",
-                Long,
-                Low,
-                "After how long an idle connection is closed.",
-            )
-            .default("540000"),
-        ),
+    ]
+}
+
+fn logging_in() -> Vec<WorkerKey> {
+    use ConfigType::{List, Password, String};
+    use Importance::{Low, Medium};
+    vec![
         built(
             ConfigKey::new("security.protocol", String, Medium, "How to talk to brokers.")
                 .default("PLAINTEXT")

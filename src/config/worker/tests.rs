@@ -1,3 +1,5 @@
+//! Worker settings: from properties to typed values, mistakes, notes and the lines of the start.
+
 use super::*;
 
 const CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
