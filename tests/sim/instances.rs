@@ -7,11 +7,23 @@ use std::time::Duration;
 use herdsman::api::Settings;
 use herdsman::api::ids::{ConnectorName, Epoch, TaskId};
 
+/// How long a connector may take to stop.
+const CONNECTOR_STOP: Duration = Duration::from_secs(5);
+
 /// Who can be started.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
     Connector(ConnectorName),
     Task(TaskId),
+}
+
+impl Who {
+    /// The connector it is or belongs to.
+    pub fn connector(&self) -> &ConnectorName {
+        match self {
+            Who::Connector(name) | Who::Task(TaskId { connector: name, .. }) => name,
+        }
+    }
 }
 
 impl std::fmt::Display for Who {
@@ -55,7 +67,8 @@ pub struct Instance {
     /// A task that failed has ended, whether the herder knows it yet or not.
     pub failed: bool,
     pub paused: bool,
-    stop_asked: bool,
+    /// Since when it is to stop.
+    stopping: Option<Duration>,
     abandoned: bool,
 }
 
@@ -85,7 +98,7 @@ impl Instances {
             told: Told::Nothing,
             failed: false,
             paused,
-            stop_asked: false,
+            stopping: None,
             abandoned: false,
         };
         let earlier = self.0.insert((who.clone(), epoch), instance);
@@ -93,22 +106,22 @@ impl Instances {
     }
 
     /// Checks and notes that an instance is called.
-    pub fn call(&mut self, who: &Who, epoch: Epoch, call: Call) {
+    pub fn call(&mut self, now: Duration, who: &Who, epoch: Epoch, call: Call) {
         let instance = self.known(who, epoch, call);
-        assert!(!instance.stop_asked, "{call:?} of {who} after it was told to stop");
+        assert_eq!(instance.stopping, None, "{call:?} of {who} after it was told to stop");
         match call {
             Call::Start => {}
             Call::TaskConfigs => assert_eq!(instance.told, Told::Runs, "{who} is asked for its tasks"),
             Call::Pause => instance.paused = true,
             Call::Resume => instance.paused = false,
-            Call::Stop => instance.stop_asked = true,
+            Call::Stop => instance.stopping = Some(now),
         }
     }
 
     /// Checks and notes that nobody waits for an instance any more.
     pub fn abandon(&mut self, who: &Who, epoch: Epoch) {
         let instance = self.known(who, epoch, Call::Stop);
-        assert!(instance.stop_asked, "{who} is abandoned without having been told to stop");
+        assert!(instance.stopping.is_some(), "{who} is abandoned without having been told to stop");
         instance.abandoned = true;
     }
 
@@ -148,11 +161,20 @@ impl Instances {
         live.map(|((who, epoch), _)| (who, *epoch))
     }
 
+    /// Checks that nobody is waited for longer than its time to stop.
+    pub fn check_deadlines(&self, now: Duration, task_stop: Duration) {
+        for ((who, _), instance) in self.0.iter().filter(|((who, _), instance)| instance.is_live(who)) {
+            let limit = match who {
+                Who::Connector(_) => CONNECTOR_STOP,
+                Who::Task(_) => task_stop,
+            };
+            let late = instance.stopping.is_some_and(|since| now >= since + limit);
+            assert!(!late, "{who} should have been abandoned");
+        }
+    }
+
     /// All of one connector and its tasks that the herder has to count with.
     pub fn live_of(&self, name: &ConnectorName) -> impl Iterator<Item = &Who> {
-        self.all_live().map(|(who, _)| who).filter(move |who| match who {
-            Who::Connector(connector) => connector == name,
-            Who::Task(id) => id.connector == *name,
-        })
+        self.all_live().map(|(who, _)| who).filter(move |who| who.connector() == name)
     }
 }
