@@ -75,7 +75,7 @@ struct Sim<'a> {
 }
 
 /// Lives through one seed.
-pub fn run(seed: u64, trace: &Trace) {
+pub(crate) fn run(seed: u64, trace: &Trace) {
     let mut sim = Sim::new(seed, trace);
     sim.plan();
     sim.run_dry();
@@ -615,6 +615,9 @@ impl<'a> Sim<'a> {
             };
             assert_eq!(state, Some(expected), "{who} is shown");
             assert_eq!(&last.settings, settings, "{who} runs with old settings");
+            if status.connector.state == RunState::Running {
+                assert_eq!(last.connector, config.settings, "{who} runs with old settings of {name}");
+            }
             assert!(last.told == Told::Failed || live.is_some(), "{who} does not run");
         }
         let tasks = self.instances.live_of(name).filter(|who| matches!(who, Who::Task(_)));
