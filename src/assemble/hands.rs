@@ -96,10 +96,17 @@ impl Outside for Hands {
             // The store of standalone mode is the herder's own memory: what is written is read back at once.
             Effect::WriteConfig(entry, operation) => echo.push_back(HerderEvent::Config(entry, operation)),
             Effect::StartConnector { name, epoch, class, settings } => {
-                self.connectors.start(name, epoch, class, settings);
+                let refused = self.connectors.start(name, epoch, class, settings);
+                echo.extend(refused.map(HerderEvent::Connector));
             }
-            Effect::MakeTaskConfigs(name, epoch) => self.connectors.make_task_configs(&name, epoch),
-            Effect::StopConnector(name, epoch) => self.connectors.stop(&name, epoch),
+            Effect::MakeTaskConfigs(name, epoch) => {
+                let refused = self.connectors.make_task_configs(&name, epoch);
+                echo.extend(refused.map(HerderEvent::Connector));
+            }
+            Effect::StopConnector(name, epoch) => {
+                let refused = self.connectors.stop(&name, epoch);
+                echo.extend(refused.map(HerderEvent::Connector));
+            }
             Effect::AbandonConnector(name, _) => self.connectors.abandon(&name),
             Effect::StartTask(task) => self.tasks.start(*task),
             Effect::PauseTask(id, epoch) => self.tasks.steer(&id, epoch, TaskHandle::pause),

@@ -106,18 +106,6 @@ impl Life {
         self.reporter.report(ConnectorEventKind::Stopped);
     }
 
-    /// No thread was free for a call.
-    pub(super) fn refused(&mut self) {
-        let message =
-            "No thread is free to run the connector: too many connectors hang, or the system has none";
-        self.reporter.fail(&ConnectError::connect(message));
-    }
-
-    /// No thread was free to stop it: it counts as stopped, and its `stop` is not called.
-    pub(super) fn stop_refused(&mut self) {
-        self.reporter.report(ConnectorEventKind::Stopped);
-    }
-
     fn resolved(&self) -> Result<Settings> {
         self.providers.resolve(&self.raw).map_err(|error| {
             ConnectError::config(format!("Cannot resolve the settings of connector {}", self.reporter.name))

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api::Settings;
+use crate::api::error::ConnectError;
 use crate::api::ids::{ConnectorName, Epoch};
 use crate::api::registry::ConnectorClass;
 use crate::config::providers::ConfigProviders;
@@ -67,27 +68,40 @@ impl Connectors {
     }
 
     /// Starts an instance; ends in `Started` or `Failed`. An earlier one must have ended or been abandoned.
-    pub fn start(&mut self, name: ConnectorName, epoch: Epoch, class: ConnectorClass, settings: Settings) {
+    ///
+    /// A call for which no thread is free is not made. Here and below, what that means is returned and not reported:
+    /// a report waits for room in the inbox, which only the calling thread can make.
+    #[must_use]
+    pub fn start(
+        &mut self,
+        name: ConnectorName,
+        epoch: Epoch,
+        class: ConnectorClass,
+        settings: Settings,
+    ) -> Option<ConnectorEvent> {
         let events = Arc::clone(&self.events);
         let life = Life::new(name.clone(), epoch, class, settings, Arc::clone(&self.providers), events);
         let strand = Strand::new(self.pool.clone(), life);
-        strand.run(Life::start, Life::refused);
-        self.running.insert(name, (epoch, strand));
+        let started = strand.run(Life::start);
+        self.running.insert(name.clone(), (epoch, strand));
+        started.err().map(|_| no_thread(&name, epoch))
     }
 
     /// Asks an instance for its tasks; ends in `TaskConfigs` or `Failed`.
-    pub fn make_task_configs(&self, name: &ConnectorName, epoch: Epoch) {
-        if let Some(strand) = self.strand(name, epoch) {
-            strand.run(Life::make_task_configs, Life::refused);
-        }
+    #[must_use]
+    pub fn make_task_configs(&self, name: &ConnectorName, epoch: Epoch) -> Option<ConnectorEvent> {
+        let asked = self.strand(name, epoch)?.run(Life::make_task_configs);
+        asked.err().map(|_| no_thread(name, epoch))
     }
 
-    /// Ends an instance; ends in `Stopped`, after all calls that were asked for before.
-    pub fn stop(&mut self, name: &ConnectorName, epoch: Epoch) {
-        if let Some(strand) = self.strand(name, epoch) {
-            strand.run(Life::stop, Life::stop_refused);
-            self.running.remove(name);
-        }
+    /// Ends an instance; ends in `Stopped`, after all calls that were asked for before. Without a thread for it, it
+    /// counts as stopped, and its `stop` is not called.
+    #[must_use]
+    pub fn stop(&mut self, name: &ConnectorName, epoch: Epoch) -> Option<ConnectorEvent> {
+        let stopping = self.strand(name, epoch)?.run(Life::stop);
+        self.running.remove(name);
+        let kind = ConnectorEventKind::Stopped;
+        stopping.err().map(|_| ConnectorEvent { name: name.clone(), epoch, kind })
     }
 
     /// Notes that nobody waits for the end of an instance any more; its thread stays until its code returns.
@@ -100,6 +114,16 @@ impl Connectors {
     fn strand(&self, name: &ConnectorName, epoch: Epoch) -> Option<&Strand<Life>> {
         self.running.get(name).filter(|(running, _)| *running == epoch).map(|(_, strand)| strand)
     }
+}
+
+/// The news of a connector that no thread was free for.
+fn no_thread(name: &ConnectorName, epoch: Epoch) -> ConnectorEvent {
+    let error = ConnectError::connect(
+        "No thread is free to run the connector: too many connectors hang, or the system has none",
+    );
+    log::error!("Connector {name} failed: {error}");
+    let kind = ConnectorEventKind::Failed { trace: error.trace() };
+    ConnectorEvent { name: name.clone(), epoch, kind }
 }
 
 impl std::fmt::Debug for Connectors {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::stdx::pool::Pool;
+use crate::stdx::pool::{Pool, Refused};
 
 type Call<T> = Box<dyn FnOnce(&mut T) + Send>;
 
@@ -41,19 +41,11 @@ impl<T: Send + 'static> Strand<T> {
         Strand { pool, shared: Arc::new(Shared { state: Mutex::new(state) }) }
     }
 
-    /// Calls the object after all earlier calls. Never blocks. If there is no thread for it, `refused` is called
-    /// instead, at once, on this thread.
-    pub(super) fn run(
-        &self,
-        call: impl FnOnce(&mut T) + Send + 'static,
-        refused: impl FnOnce(&mut T) + Send + 'static,
-    ) {
+    /// Calls the object after all earlier calls. Never blocks. If there is no thread for it, the call is not made.
+    pub(super) fn run(&self, call: impl FnOnce(&mut T) + Send + 'static) -> Result<(), Refused> {
         let mut state = self.shared.lock();
-        let Some(object) = state.idle.take() else {
-            state.calls.push_back(Box::new(call));
-            return;
-        };
         state.calls.push_back(Box::new(call));
+        let Some(object) = state.idle.take() else { return Ok(()) };
         // The object waits in a slot that both this thread and the job can reach, since a refused job is dropped.
         let slot = Arc::new(Mutex::new(Some(object)));
         drop(state);
@@ -64,14 +56,12 @@ impl<T: Send + 'static> Strand<T> {
                 shared.run_calls(object);
             }
         });
-        if started.is_err()
-            && let Some(mut object) = slot.lock().unwrap_or_else(PoisonError::into_inner).take()
-        {
+        if started.is_err() {
             let mut state = self.shared.lock();
             state.calls.clear();
-            refused(&mut object);
-            state.idle = Some(object);
+            state.idle = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
+        started
     }
 }
 
@@ -117,30 +107,33 @@ mod tests {
         let strand = Strand::new(pool(2), Vec::new());
         let (go, gate) = bounded::<()>(0);
         let (done, seen) = bounded(1);
-        strand.run(
-            move |list: &mut Vec<u8>| {
-                assert!(gate.recv().is_err());
-                list.push(0)
-            },
-            |_| (),
-        );
-        strand.run(|list| list.push(1), |_| ());
-        strand.run(move |list| done.send(list.clone()).unwrap(), |_| ());
+        let first = move |list: &mut Vec<u8>| {
+            assert!(gate.recv().is_err());
+            list.push(0)
+        };
+        strand.run(first).unwrap();
+        strand.run(|list| list.push(1)).unwrap();
+        strand.run(move |list| done.send(list.clone()).unwrap()).unwrap();
         drop(go);
         assert_eq!(seen.recv_timeout(Duration::from_secs(10)).unwrap(), [0, 1]);
     }
 
     #[test]
-    fn without_a_thread_the_object_hears_of_it() {
-        let strand = Strand::new(pool(0), 0_u8);
+    fn without_a_thread_the_call_is_not_made_and_later_ones_are() {
+        let strand = Strand::new(pool(1), 0_u8);
+        let (go, gate) = bounded::<()>(0);
+        strand.pool.execute(move || assert!(gate.recv().is_err())).unwrap();
+        assert_eq!(strand.run(|_| unreachable!("there is no thread")), Err(Refused));
+        drop(go);
         let (done, seen) = bounded(1);
-        strand.run(
-            |_| unreachable!("there is no thread"),
-            move |object| {
-                *object += 1;
-                done.send(*object).unwrap();
-            },
-        );
-        assert_eq!(seen.recv_timeout(Duration::from_secs(10)).unwrap(), 1);
+        let started = |done: &crossbeam_channel::Sender<u8>| {
+            let done = done.clone();
+            strand.run(move |object| done.send(*object).unwrap())
+        };
+        // The thread rests once it waits again; until then it is busy.
+        while started(&done).is_err() {
+            std::thread::yield_now();
+        }
+        assert_eq!(seen.recv_timeout(Duration::from_secs(10)).unwrap(), 0);
     }
 }

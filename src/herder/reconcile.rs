@@ -123,6 +123,7 @@ impl ConnectorEntry {
         let Some(class) = wanted.class else {
             self.status = Some(wanted.status(RunState::Failed, Some(NO_CLASS)));
             self.instance = Instance::Classless(config.revision);
+            self.task_configs = TaskConfigs::Settled;
             return;
         };
         effects.push(Effect::StartConnector {

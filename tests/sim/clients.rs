@@ -10,11 +10,11 @@ use crate::fakes;
 use crate::random::Random;
 
 /// The names that clients use.
-pub const NAMES: [&str; 3] = ["a", "b", "c"];
+pub(crate) const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// What was asked for, as far as the answer can be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Health,
     Write,
     /// A stop or a deletion.
@@ -25,36 +25,36 @@ pub enum Kind {
 }
 
 /// Somebody who waits for an answer.
-pub struct Client {
-    pub kind: Kind,
-    pub name: ConnectorName,
-    pub text: String,
+pub(crate) struct Client {
+    pub(crate) kind: Kind,
+    pub(crate) name: ConnectorName,
+    pub(crate) text: String,
     poll: Box<dyn Fn() -> Option<Answer<Given>>>,
 }
 
 /// A good answer.
 #[derive(Debug)]
-pub enum Given {
+pub(crate) enum Given {
     Done,
     Connector(ConnectorInfo),
 }
 
 impl Client {
     /// The answer, if there is one: each is given once.
-    pub fn poll(&self) -> Option<Answer<Given>> {
+    pub(crate) fn poll(&self) -> Option<Answer<Given>> {
         (self.poll)()
     }
 }
 
 /// A request for health.
-pub fn health() -> (Request, Client) {
+pub(crate) fn health() -> (Request, Client) {
     let (reply, poll) = question(|()| Given::Done);
     let client = Client { kind: Kind::Health, name: "-".into(), text: "health".to_owned(), poll };
     (Request::Health(reply), client)
 }
 
 /// A request of any kind.
-pub fn any(random: &mut Random) -> (Request, Client) {
+pub(crate) fn any(random: &mut Random) -> (Request, Client) {
     let name = ConnectorName::from(*random.pick(&NAMES));
     let to = name.clone();
     let (kind, (request, poll)) = match random.below(100) {
@@ -101,7 +101,7 @@ pub fn any(random: &mut Random) -> (Request, Client) {
 }
 
 /// The settings of a connector: they decide how many tasks it has and what those are told.
-pub fn settings(random: &mut Random, name: &ConnectorName) -> Vec<(String, String)> {
+pub(crate) fn settings(random: &mut Random, name: &ConnectorName) -> Vec<(String, String)> {
     // A class that this worker does not have can come from a cluster with others.
     let class = if random.percent(3) { "gone.Connector" } else { fakes::CLASS };
     let all = [

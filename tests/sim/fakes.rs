@@ -9,7 +9,7 @@ use herdsman::api::registry::Registry;
 use herdsman::api::source::{SourcePlugin, SourceTask};
 
 /// The class of nearly all simulated connectors.
-pub const CLASS: &str = "fake.FakeSourceConnector";
+pub(crate) const CLASS: &str = "fake.FakeSourceConnector";
 
 struct FakeSource;
 
@@ -37,7 +37,7 @@ impl SourcePlugin for FakeSource {
     }
 }
 
-pub fn registry() -> Arc<Registry> {
+pub(crate) fn registry() -> Arc<Registry> {
     let mut registry = Registry::new();
     registry.add_source(FakeSource);
     Arc::new(registry)
@@ -45,8 +45,9 @@ pub fn registry() -> Arc<Registry> {
 
 /// What a connector with such settings says of its tasks. `mood` stands for the outside world, which may have it
 /// change its mind.
-pub fn task_configs(settings: &Settings, mood: u64) -> Vec<Settings> {
-    let count: u64 = settings.get("tasks.max").map_or(1, |text| text.parse().unwrap());
+pub(crate) fn task_configs(settings: &Settings, mood: u64) -> Vec<Settings> {
+    let count: u64 =
+        settings.get("tasks.max").map_or(Ok(1), |text| text.parse()).unwrap_or_else(|_| panic!("tasks.max"));
     let of = |index: u64| {
         let value = settings.get("value").cloned().unwrap_or_default();
         let texts = [("index", index.to_string()), ("value", value), ("mood", (mood % 2).to_string())];

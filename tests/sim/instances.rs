@@ -7,11 +7,23 @@ use std::time::Duration;
 use herdsman::api::Settings;
 use herdsman::api::ids::{ConnectorName, Epoch, TaskId};
 
+/// How long a connector may take to stop.
+const CONNECTOR_STOP: Duration = Duration::from_secs(5);
+
 /// Who can be started.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Who {
+pub(crate) enum Who {
     Connector(ConnectorName),
     Task(TaskId),
+}
+
+impl Who {
+    /// The connector it is or belongs to.
+    pub(crate) fn connector(&self) -> &ConnectorName {
+        match self {
+            Who::Connector(name) | Who::Task(TaskId { connector: name, .. }) => name,
+        }
+    }
 }
 
 impl std::fmt::Display for Who {
@@ -25,7 +37,7 @@ impl std::fmt::Display for Who {
 
 /// What an instance was called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Call {
+pub(crate) enum Call {
     Start,
     TaskConfigs,
     Pause,
@@ -35,7 +47,7 @@ pub enum Call {
 
 /// What the herder has been told of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub(crate) enum Told {
     Nothing,
     Runs,
     Failed,
@@ -44,24 +56,25 @@ pub enum Told {
 
 /// One instance.
 #[derive(Debug)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// The settings it was started with: its own, or those of the task.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// The settings of its connector.
-    pub connector: Settings,
+    pub(crate) connector: Settings,
     /// Its calls come one after another: the last ends then.
-    pub busy_until: Duration,
-    pub told: Told,
+    pub(crate) busy_until: Duration,
+    pub(crate) told: Told,
     /// A task that failed has ended, whether the herder knows it yet or not.
-    pub failed: bool,
-    pub paused: bool,
-    stop_asked: bool,
+    pub(crate) failed: bool,
+    pub(crate) paused: bool,
+    /// Since when it is to stop.
+    stopping: Option<Duration>,
     abandoned: bool,
 }
 
 impl Instance {
     /// Whether the herder has to count with it.
-    pub fn is_live(&self, who: &Who) -> bool {
+    pub(crate) fn is_live(&self, who: &Who) -> bool {
         let ended = match who {
             Who::Connector(_) => self.told == Told::Ended,
             Who::Task(_) => matches!(self.told, Told::Ended | Told::Failed),
@@ -72,11 +85,18 @@ impl Instance {
 
 /// All instances there ever were.
 #[derive(Debug, Default)]
-pub struct Instances(BTreeMap<(Who, Epoch), Instance>);
+pub(crate) struct Instances(BTreeMap<(Who, Epoch), Instance>);
 
 impl Instances {
     /// Checks and notes that an instance starts.
-    pub fn start(&mut self, who: &Who, epoch: Epoch, settings: Settings, connector: Settings, paused: bool) {
+    pub(crate) fn start(
+        &mut self,
+        who: &Who,
+        epoch: Epoch,
+        settings: Settings,
+        connector: Settings,
+        paused: bool,
+    ) {
         assert!(self.live(who).is_none(), "{who} starts while an instance of it runs");
         let instance = Instance {
             settings,
@@ -85,7 +105,7 @@ impl Instances {
             told: Told::Nothing,
             failed: false,
             paused,
-            stop_asked: false,
+            stopping: None,
             abandoned: false,
         };
         let earlier = self.0.insert((who.clone(), epoch), instance);
@@ -93,22 +113,22 @@ impl Instances {
     }
 
     /// Checks and notes that an instance is called.
-    pub fn call(&mut self, who: &Who, epoch: Epoch, call: Call) {
+    pub(crate) fn call(&mut self, now: Duration, who: &Who, epoch: Epoch, call: Call) {
         let instance = self.known(who, epoch, call);
-        assert!(!instance.stop_asked, "{call:?} of {who} after it was told to stop");
+        assert_eq!(instance.stopping, None, "{call:?} of {who} after it was told to stop");
         match call {
             Call::Start => {}
             Call::TaskConfigs => assert_eq!(instance.told, Told::Runs, "{who} is asked for its tasks"),
             Call::Pause => instance.paused = true,
             Call::Resume => instance.paused = false,
-            Call::Stop => instance.stop_asked = true,
+            Call::Stop => instance.stopping = Some(now),
         }
     }
 
     /// Checks and notes that nobody waits for an instance any more.
-    pub fn abandon(&mut self, who: &Who, epoch: Epoch) {
+    pub(crate) fn abandon(&mut self, who: &Who, epoch: Epoch) {
         let instance = self.known(who, epoch, Call::Stop);
-        assert!(instance.stop_asked, "{who} is abandoned without having been told to stop");
+        assert!(instance.stopping.is_some(), "{who} is abandoned without having been told to stop");
         instance.abandoned = true;
     }
 
@@ -119,12 +139,12 @@ impl Instances {
         instance
     }
 
-    pub fn get(&mut self, who: &Who, epoch: Epoch) -> Option<&mut Instance> {
+    pub(crate) fn get(&mut self, who: &Who, epoch: Epoch) -> Option<&mut Instance> {
         self.0.get_mut(&(who.clone(), epoch))
     }
 
     /// The instance that the herder has to count with.
-    pub fn live(&self, who: &Who) -> Option<(Epoch, &Instance)> {
+    pub(crate) fn live(&self, who: &Who) -> Option<(Epoch, &Instance)> {
         let of = self.of(who).filter(|(_, instance)| instance.is_live(who));
         let all: Vec<_> = of.collect();
         assert!(all.len() <= 1, "{who} runs {} times", all.len());
@@ -132,7 +152,7 @@ impl Instances {
     }
 
     /// The instance that was started last.
-    pub fn last(&self, who: &Who) -> Option<&Instance> {
+    pub(crate) fn last(&self, who: &Who) -> Option<&Instance> {
         self.of(who).last().map(|(_, instance)| instance)
     }
 
@@ -143,16 +163,25 @@ impl Instances {
     }
 
     /// All that the herder has to count with.
-    pub fn all_live(&self) -> impl Iterator<Item = (&Who, Epoch)> {
+    pub(crate) fn all_live(&self) -> impl Iterator<Item = (&Who, Epoch)> {
         let live = self.0.iter().filter(|((who, _), instance)| instance.is_live(who));
         live.map(|((who, epoch), _)| (who, *epoch))
     }
 
+    /// Checks that nobody is waited for longer than its time to stop.
+    pub(crate) fn check_deadlines(&self, now: Duration, task_stop: Duration) {
+        for ((who, _), instance) in self.0.iter().filter(|((who, _), instance)| instance.is_live(who)) {
+            let limit = match who {
+                Who::Connector(_) => CONNECTOR_STOP,
+                Who::Task(_) => task_stop,
+            };
+            let late = instance.stopping.is_some_and(|since| now >= since + limit);
+            assert!(!late, "{who} should have been abandoned");
+        }
+    }
+
     /// All of one connector and its tasks that the herder has to count with.
-    pub fn live_of(&self, name: &ConnectorName) -> impl Iterator<Item = &Who> {
-        self.all_live().map(|(who, _)| who).filter(move |who| match who {
-            Who::Connector(connector) => connector == name,
-            Who::Task(id) => id.connector == *name,
-        })
+    pub(crate) fn live_of(&self, name: &ConnectorName) -> impl Iterator<Item = &Who> {
+        self.all_live().map(|(who, _)| who).filter(move |who| who.connector() == name)
     }
 }

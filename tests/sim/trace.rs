@@ -10,18 +10,18 @@ use herdsman::herder::msg::Effect;
 const LINES_MAX: usize = 120;
 
 /// Takes lines down, or not: most seeds pass, and nobody reads theirs.
-pub struct Trace(Option<RefCell<VecDeque<String>>>);
+pub(crate) struct Trace(Option<RefCell<VecDeque<String>>>);
 
 impl Trace {
-    pub fn on() -> Self {
+    pub(crate) fn on() -> Self {
         Trace(Some(RefCell::default()))
     }
 
-    pub fn off() -> Self {
+    pub(crate) fn off() -> Self {
         Trace(None)
     }
 
-    pub fn add(&self, at: Duration, line: impl FnOnce() -> String) {
+    pub(crate) fn add(&self, at: Duration, line: impl FnOnce() -> String) {
         let Some(lines) = &self.0 else { return };
         let mut lines = lines.borrow_mut();
         if lines.len() == LINES_MAX {
@@ -41,7 +41,7 @@ impl fmt::Display for Trace {
 }
 
 /// An effect in a line. What is shown of a connector is long: its states are enough.
-pub fn effect(effect: &Effect) -> String {
+pub(crate) fn effect(effect: &Effect) -> String {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are short")]
     match effect {
         Effect::Publish(name, None) => format!("Publish {name}: gone"),

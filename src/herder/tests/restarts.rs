@@ -166,3 +166,29 @@ fn the_old_state_does_not_speak_for_what_is_being_started() {
     world.let_go("start a-0");
     assert_eq!(world.status("a"), "RUNNING 0:RUNNING");
 }
+
+#[test]
+fn a_restart_of_parts_is_answered_when_they_have_come_to_rest() {
+    let mut world = World::running("a", 1);
+    world.hang("start a-0");
+    let scope = RestartScope { only_failed: false, include_tasks: true };
+    let restart = world.ask(|reply| Request::RestartParts("a".into(), scope, reply));
+    none(&restart);
+    world.let_go("start a-0");
+    assert_eq!(states(&good(&restart)), [RunState::Restarting, RunState::Restarting]);
+    world.fail("start a");
+    assert_eq!(restart_parts(&mut world, false, false).connector.state, RunState::Restarting);
+    assert_eq!(world.status("a"), "FAILED 0:RUNNING");
+}
+
+#[test]
+fn a_restart_of_what_has_no_class_here_is_answered_also_if_its_tasks_were_asked_for_before() {
+    let mut world = World::running("a", 1);
+    world.hang("tasks a");
+    world.connector_reports("a", ConnectorEventKind::ReconfigurationRequested);
+    let put = world.put("a", &[("connector.class", "gone.Connector")]);
+    world.let_go("tasks a");
+    bad(&put);
+    restart_parts(&mut world, false, false);
+    assert_eq!(world.status("a"), "FAILED 0:RUNNING");
+}
