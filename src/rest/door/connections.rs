@@ -31,7 +31,7 @@ pub(crate) struct Connection {
     listener: ListenerLabel,
     origin: OnceLock<Arc<Origin>>,
     phase: AtomicU8,
-    /// When it was accepted or last got an answer, in milliseconds since the door opened. Bytes of an unfinished
+    /// When it was accepted or last got an answer, in microseconds since the door opened. Bytes of an unfinished
     /// request do not count: who sends a byte a second is as silent as who sends none.
     silent_since: AtomicU64,
 }
@@ -117,8 +117,8 @@ impl Connections {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn millis(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.opened).as_millis()).unwrap_or(u64::MAX)
+    fn micros(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.opened).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Takes a newcomer in; when full, the one that has been silent longest goes.
@@ -141,7 +141,7 @@ impl Connections {
             listener,
             origin: OnceLock::new(),
             phase: AtomicU8::new(Phase::Waiting as u8),
-            silent_since: AtomicU64::new(self.millis(now)),
+            silent_since: AtomicU64::new(self.micros(now)),
         });
         registry.by_id.insert(id, Arc::clone(&connection));
         drop(registry);
@@ -168,7 +168,7 @@ impl Connections {
 
     /// Notes that a request of `connection` has been answered.
     pub(crate) fn answered(&self, connection: &Connection, now: Instant) {
-        connection.silent_since.store(self.millis(now), Ordering::Relaxed);
+        connection.silent_since.store(self.micros(now), Ordering::Relaxed);
         connection.step(Phase::Working, Phase::Waiting);
     }
 

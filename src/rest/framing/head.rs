@@ -164,9 +164,11 @@ fn refusal_of(error: httparse::Error, limits: FrameLimits) -> Refusal {
         httparse::Error::HeaderName => Refusal::Field("a field name holds a character that it must not"),
         httparse::Error::HeaderValue => Refusal::Field("a field value holds a control character"),
         httparse::Error::NewLine => Refusal::Field("a CR without LF"),
-        httparse::Error::Token => Refusal::RequestLine("a character that must not be there"),
-        httparse::Error::Version => Refusal::Version,
-        httparse::Error::Status => Refusal::RequestLine("it is none"),
+        // The version itself has been looked at: what stands in its place is more of the target.
+        httparse::Error::Version => Refusal::RequestLine("a space in the target"),
+        httparse::Error::Token | httparse::Error::Status => {
+            Refusal::RequestLine("a character that must not be there")
+        }
     }
 }
 
