@@ -36,7 +36,7 @@ use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::{Clock, Deadline};
 
 /// How long a thread without a connection stays.
-const THREAD_REST: Duration = Duration::from_secs(10);
+const THREAD_REST: Duration = Duration::from_secs(3);
 /// How long to wait for a descriptor when none is left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// How long a shortage must be over before another is told.
@@ -186,8 +186,7 @@ fn accept_all(bound: &Arc<BoundListener>, floor: &Arc<Floor>, pool: &Pool) {
                 if no_accept.is_new(now) {
                     log::error!("cannot accept a connection: {error}; ending silent ones to make room");
                 }
-                floor.connections.evict();
-                floor.connections.wait_for_end(ACCEPT_RETRY);
+                floor.connections.evict_and_wait(ACCEPT_RETRY);
             }
         }
     }
