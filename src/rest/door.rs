@@ -21,8 +21,8 @@ mod stream;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 pub(super) use connections::Connections;
 pub(super) use pass::{Bearer, PASS_FIELD, Pass, random_hex};
@@ -36,9 +36,11 @@ use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::{Clock, Deadline};
 
 /// How long a thread without a connection stays.
-const THREAD_REST: Duration = Duration::from_secs(10);
+const THREAD_REST: Duration = Duration::from_secs(3);
 /// How long to wait for a descriptor when none is left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// How long a shortage must be over before another is told.
+const COMPLAINT_REST: Duration = Duration::from_secs(10);
 
 /// A listener that is bound.
 #[derive(Debug)]
@@ -150,33 +152,41 @@ impl Drop for Door {
     }
 }
 
+/// Says a thing once and not again until it has been quiet for a while.
+#[derive(Debug, Default)]
+struct Complaint(Mutex<Option<Instant>>);
+
+impl Complaint {
+    /// Notes that there is reason to complain; `true` if it should be said.
+    fn is_new(&self, now: Instant) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_none_or(|last| now.saturating_duration_since(last) > COMPLAINT_REST)
+    }
+}
+
 /// Accepts until the listener is shut down.
 fn accept_all(bound: &Arc<BoundListener>, floor: &Arc<Floor>, pool: &Pool) {
-    let mut failing = false;
+    let no_thread = Complaint::default();
+    let no_accept = Complaint::default();
     while !floor.connections.is_stopping() {
-        match bound.listener.accept() {
+        let accepted = bound.listener.accept();
+        let now = floor.clock.now().instant;
+        match accepted {
             Ok((socket, peer)) => {
-                if failing {
-                    log::info!("accepting connections again");
-                    failing = false;
-                }
-                let now = floor.clock.now().instant;
                 let admitted = floor.connections.admit(socket, peer, bound.label, now);
                 let (floor, bound) = (Arc::clone(floor), Arc::clone(bound));
                 let converse = move || conversation::run(&floor, &admitted, bound.acceptor.as_ref());
-                if pool.execute(converse).is_err() {
-                    log::warn!("no thread for the connection of {peer}: closed");
+                if pool.execute(converse).is_err() && no_thread.is_new(now) {
+                    log::warn!("no thread is free for a further connection: closed that of {peer}");
                 }
             }
             Err(error) if is_of_the_client(&error) => {}
             Err(_) if floor.connections.is_stopping() => {}
             Err(error) => {
-                if !failing {
-                    log::error!("cannot accept connections: {error}; ending silent ones and trying again");
-                    failing = true;
+                if no_accept.is_new(now) {
+                    log::error!("cannot accept a connection: {error}; ending silent ones to make room");
                 }
-                floor.connections.evict();
-                floor.connections.wait_for_end(ACCEPT_RETRY);
+                floor.connections.evict_and_wait(ACCEPT_RETRY);
             }
         }
     }

@@ -16,6 +16,9 @@ use super::limits::ServerLimits;
 use super::tls::{self, TlsError, TlsSettings};
 use crate::stdx::time::{Clock, Deadline};
 
+/// What threads that have nothing to do get to end, however late it is.
+const THREADS_END: Duration = Duration::from_millis(250);
+
 /// `http` or `https`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named as what they are")]
@@ -178,11 +181,12 @@ impl HttpServer {
     /// Refuses newcomers, lets requests that are complete be answered until `deadline`, then ends the rest.
     pub fn stop(mut self, deadline: Deadline) -> Stopped {
         let connections_cut = self.door.stop(deadline);
+        let deadline = deadline.max(self.clock.deadline(THREADS_END));
         let requests_abandoned = self.behind.stop(deadline);
-        let soon = self.clock.deadline(Duration::from_secs(1)).max(deadline);
-        if requests_abandoned == 0 {
-            self.door.join(soon);
-        }
+        let clients_left = self.door.join(deadline);
+        log::debug!(
+            "HTTP server stopped; threads left: {requests_abandoned} workers, {clients_left} clients"
+        );
         Stopped { connections_cut, requests_abandoned }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Connection {
     listener: ListenerLabel,
     origin: OnceLock<Arc<Origin>>,
     phase: AtomicU8,
-    /// When it was accepted or last got an answer, in milliseconds since the door opened. Bytes of an unfinished
+    /// When it was accepted or last got an answer, in microseconds since the door opened. Bytes of an unfinished
     /// request do not count: who sends a byte a second is as silent as who sends none.
     silent_since: AtomicU64,
 }
@@ -54,11 +54,18 @@ struct Registry {
     by_id: HashMap<u64, Arc<Connection>>,
 }
 
-/// A connection's place in the registry; left when dropped.
+/// A connection that has been taken in, as its own thread holds it. Its place is given up after all else.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    connections: Arc<Connections>,
     connection: Arc<Connection>,
+    _place: Place,
+}
+
+/// A connection's place in the registry; left when dropped.
+#[derive(Debug)]
+struct Place {
+    connections: Arc<Connections>,
+    id: u64,
 }
 
 impl Connection {
@@ -117,8 +124,8 @@ impl Connections {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn millis(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.opened).as_millis()).unwrap_or(u64::MAX)
+    fn micros(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.opened).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Takes a newcomer in; when full, the one that has been silent longest goes.
@@ -141,11 +148,11 @@ impl Connections {
             listener,
             origin: OnceLock::new(),
             phase: AtomicU8::new(Phase::Waiting as u8),
-            silent_since: AtomicU64::new(self.millis(now)),
+            silent_since: AtomicU64::new(self.micros(now)),
         });
         registry.by_id.insert(id, Arc::clone(&connection));
         drop(registry);
-        Admitted { connections: Arc::clone(self), connection }
+        Admitted { connection, _place: Place { connections: Arc::clone(self), id } }
     }
 
     /// Ends the connection that has been silent longest; one that is worked on only if all are.
@@ -154,9 +161,11 @@ impl Connections {
         self.lock().evict()
     }
 
-    /// Waits until a connection has ended and its descriptor is free, at most `timeout`.
-    pub(crate) fn wait_for_end(&self, timeout: Duration) {
-        let registry = self.lock();
+    /// Ends a connection as [`Connections::evict`] does and waits until one has ended and its descriptor is free, at
+    /// most `timeout`.
+    pub(crate) fn evict_and_wait(&self, timeout: Duration) {
+        let mut registry = self.lock();
+        registry.evict();
         // Whichever way the wait ends, the caller looks for itself.
         let _woken = self.ended.wait_timeout(registry, timeout);
     }
@@ -168,7 +177,7 @@ impl Connections {
 
     /// Notes that a request of `connection` has been answered.
     pub(crate) fn answered(&self, connection: &Connection, now: Instant) {
-        connection.silent_since.store(self.millis(now), Ordering::Relaxed);
+        connection.silent_since.store(self.micros(now), Ordering::Relaxed);
         connection.step(Phase::Working, Phase::Waiting);
     }
 
@@ -232,14 +241,16 @@ impl Admitted {
     }
 }
 
-impl Drop for Admitted {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut registry = self.connections.lock();
-        registry.by_id.remove(&self.connection.id);
-        if !self.connection.is(Phase::Closing) {
+        let connection = registry.by_id.remove(&self.id);
+        if connection.as_ref().is_some_and(|connection| !connection.is(Phase::Closing)) {
             registry.open -= 1;
         }
         drop(registry);
+        // Closes the socket: who waits for the end waits for the descriptor.
+        drop(connection);
         self.connections.ended.notify_all();
     }
 }

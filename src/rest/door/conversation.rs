@@ -9,7 +9,7 @@ use super::access_log;
 use super::answer::{self, After, AnswerHead};
 use super::connections::{Admitted, is_timeout};
 use super::relay::Lease;
-use super::stream::Stream;
+use super::stream::{self, Stream};
 use crate::rest::framing::{Framer, RequestHead, Step};
 use crate::rest::limits::BodyShare;
 use crate::rest::tls::Acceptor;
@@ -71,7 +71,13 @@ pub(super) fn run(floor: &Floor, admitted: &Admitted, acceptor: Option<&Acceptor
             };
             conversation.run();
         }
-        Err(error) => log::debug!("no TLS handshake with {}: {error}", connection.peer()),
+        Err(error) => {
+            log::debug!("no TLS handshake with {}: {error}", connection.peer());
+            if !is_timeout(&error) {
+                // What OpenSSL had to say about it should still arrive.
+                stream::linger(connection, limits.linger, floor.clock);
+            }
+        }
     }
     floor.relay.trim();
 }
@@ -219,14 +225,9 @@ impl Conversation<'_> {
         mut lease: Lease<'_>,
         deadline: Deadline,
     ) -> Result<(After, u16, usize), NoAnswer> {
-        let after = match (head.keep_alive && !self.floor.connections.is_stopping(), head.minor_version) {
-            (false, _) => After::Close,
-            (true, 0) => After::SayGoOn,
-            (true, _) => After::GoOn,
-        };
         self.outgoing.clear();
         let mut filled = 0;
-        let answer_head = self.read_answer_head(&mut lease, after, &mut filled, deadline)?;
+        let (after, answer_head) = self.read_answer_head(head, &mut lease, &mut filled, deadline)?;
         let unsent = head.method() == "HEAD" || answer::has_no_body(answer_head.status);
         let mut left = if unsent { 0 } else { answer_head.content_length };
         let first = self.incoming.get(answer_head.bytes..filled).unwrap_or_default();
@@ -257,14 +258,23 @@ impl Conversation<'_> {
         Ok((after, answer_head.status, sent))
     }
 
+    /// How the connection goes on after the answer to that request, as it looks now.
+    fn after(&self, head: &RequestHead) -> After {
+        match (head.keep_alive && !self.floor.connections.is_stopping(), head.minor_version) {
+            (false, _) => After::Close,
+            (true, 0) => After::SayGoOn,
+            (true, _) => After::GoOn,
+        }
+    }
+
     /// Reads until the head of the answer is there and has been put into `outgoing`.
     fn read_answer_head(
         &mut self,
+        head: &RequestHead,
         lease: &mut Lease<'_>,
-        after: After,
         filled: &mut usize,
         deadline: Deadline,
-    ) -> Result<AnswerHead, NoAnswer> {
+    ) -> Result<(After, AnswerHead), NoAnswer> {
         loop {
             if *filled == self.incoming.len() {
                 if *filled >= answer::ANSWER_HEAD_BYTES_MAX {
@@ -277,8 +287,9 @@ impl Conversation<'_> {
                 return Err(NoAnswer::Upstream(io::ErrorKind::UnexpectedEof.into()));
             }
             *filled += read;
+            let after = self.after(head);
             match answer::pass_head(&self.incoming[..*filled], after, &mut self.outgoing) {
-                Ok(Some(answer_head)) => return Ok(answer_head),
+                Ok(Some(answer_head)) => return Ok((after, answer_head)),
                 Ok(None) => {}
                 Err(error) => return Err(NoAnswer::Upstream(io::Error::other(error))),
             }

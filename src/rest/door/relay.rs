@@ -4,10 +4,10 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Complaint;
 use super::connections::is_timeout;
 use super::pass::Pass;
 use crate::stdx::time::{Clock, Deadline};
@@ -56,8 +56,7 @@ pub(crate) struct Relay {
     returned: Condvar,
     /// Held while a connection is being opened: one at a time.
     opening: Mutex<()>,
-    /// Whether the last try to open one failed: said once per shortage.
-    short: AtomicBool,
+    no_line: Complaint,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +92,7 @@ impl Relay {
             idle: Mutex::default(),
             returned: Condvar::new(),
             opening: Mutex::new(()),
-            short: AtomicBool::new(false),
+            no_line: Complaint::default(),
         }
     }
 
@@ -125,16 +124,13 @@ impl Relay {
             let mut failure = None;
             if let Ok(_opening) = self.opening.try_lock() {
                 match self.open() {
-                    Ok(line) => {
-                        self.short.store(false, Ordering::Relaxed);
-                        return Ok(self.lend(line));
-                    }
+                    Ok(line) => return Ok(self.lend(line)),
                     Err(error) => failure = Some(error),
                 }
             }
             let now = self.clock.now().instant;
             if let Some(error) = failure {
-                if !self.short.swap(true, Ordering::Relaxed) {
+                if self.no_line.is_new(now) {
                     log::warn!("requests wait for one another: cannot open a further connection: {error}");
                 }
                 make_room();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use openssl::ssl::{ShutdownResult, SslStream};
 
-use super::connections::{Connection, is_timeout};
+use super::connections::Connection;
 use crate::rest::tls::{self, Acceptor, TlsPeer};
 use crate::stdx::time::{Clock, Deadline};
 
@@ -64,6 +64,13 @@ impl Allowance {
     }
 }
 
+impl Timed {
+    fn new(connection: &Arc<Connection>, clock: Clock) -> Self {
+        let connection = Arc::clone(connection);
+        Timed { connection, clock, read: Allowance::default(), write: Allowance::default() }
+    }
+}
+
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Some(timeout) = self.read.next(self.clock)? {
@@ -96,12 +103,7 @@ impl Stream {
         clock: Clock,
     ) -> io::Result<Self> {
         connection.socket().set_nodelay(true)?;
-        let mut timed = Timed {
-            connection: Arc::clone(connection),
-            clock,
-            read: Allowance::default(),
-            write: Allowance::default(),
-        };
+        let mut timed = Timed::new(connection, clock);
         let Some(acceptor) = acceptor else { return Ok(Stream::Plain(timed)) };
         timed.read.begin(clock, handshake);
         timed.write.begin(clock, handshake);
@@ -161,27 +163,33 @@ impl Stream {
         }
     }
 
-    /// Ends the connection from this side and reads on for at most `linger`: closing with bytes unread would take
-    /// the last answer from the client.
-    pub(super) fn close(mut self, linger: Duration) {
-        self.allow_writes(linger);
+    /// Ends the connection from this side; see [`linger`].
+    pub(super) fn close(mut self, time: Duration) {
+        self.allow_writes(time);
         if let Stream::Tls(session) = &mut self {
             let _answered_later: Result<ShutdownResult, _> = session.shutdown();
         }
         let timed = self.timed();
-        timed.read.begin(timed.clock, linger);
-        if timed.connection.socket().shutdown(Shutdown::Write).is_err() {
-            return;
-        }
-        let mut dropped = [0; 1024];
-        loop {
-            match timed.read(&mut dropped) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => return,
-                Err(_) => return,
-            }
+        linger(&timed.connection, time, timed.clock);
+    }
+}
+
+/// Says that nothing more will be sent, and reads on for at most `time`: closing with bytes unread would take the
+/// last answer from the client.
+pub(super) fn linger(connection: &Arc<Connection>, time: Duration, clock: Clock) {
+    if connection.socket().shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut timed = Timed::new(connection, clock);
+    timed.read.begin(clock, time);
+    let mut dropped = [0; 1024];
+    loop {
+        match timed.read(&mut dropped) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // The client has closed as well, or the time is up.
+            Err(_) => return,
         }
     }
 }
