@@ -34,7 +34,7 @@ impl SignalListener {
                 }
                 log::info!("signal {number}: the worker stops; a second signal ends it at once");
                 // Has room for this one; whoever left in the meantime is stopping already.
-                drop(first.try_send(number));
+                first.try_send(number).ok();
             }
         })?;
         Ok((SignalListener { handle, _thread: thread }, received))
