@@ -224,7 +224,8 @@ fn verdict(
         return None;
     }
     if let Waiter::PartsRestarted(..) = waiter {
-        let settled = entry.task_configs == TaskConfigs::Settled && entry.tasks.values().all(|task| task.is_settled());
+        let settled =
+            entry.task_configs == TaskConfigs::Settled && entry.tasks.values().all(|task| task.is_settled());
         return (settled || config.target == TargetState::Stopped).then_some(Ok(()));
     }
     if let Instance::Failed(_) | Instance::Classless(_) = entry.instance {

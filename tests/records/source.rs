@@ -80,7 +80,9 @@ fn an_outage_of_the_broker_loses_nothing_and_repeats_nothing() {
     rig.consume("t", 0, 500);
     rig.broker.go_down().unwrap();
     lines.with(|state| state.lines = numbered(2000));
-    wait_until("the lines of the outage to be polled", || lines.with(|state| (state.polls > 30, state.polls)));
+    wait_until("the lines of the outage to be polled", || {
+        lines.with(|state| (state.polls > 30, state.polls))
+    });
     let before = rig.offsets.position("f");
     assert!(before <= Some(500), "{before:?} was never acknowledged");
     rig.broker.come_up().unwrap();
