@@ -1,12 +1,21 @@
-//! What the tests of the real binary share: a worker in a folder of its own, requests to it, and waits with a bound.
+//! What the tests of the real binary share: a worker in a folder of its own, requests to it, the real Kafka beside it, and
+//! waits with a bound.
 
 use std::fmt::Debug;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -308,4 +317,93 @@ pub fn try_send(base: &str, method: &str, path: &str, body: Option<&Json>) -> Re
     let (location, content_type) = (header("Location"), header("Content-Type"));
     let status = response.status().as_u16();
     Ok(Answer { status, body: response.body_mut().read_to_string()?, location, content_type })
+}
+
+/// A real Apache Kafka.
+pub struct Kafka {
+    /// Host and port of its plain listener.
+    pub bootstrap: String,
+    /// The folder that `scripts/kafka start` made.
+    pub dir: PathBuf,
+}
+
+/// The real Kafka that the tests were given; `None` when they are to do without it.
+pub fn kafka() -> Option<Kafka> {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if named("HERDSMAN_WITHOUT_KAFKA").is_some_and(|value| value == "1") {
+        eprintln!("left out: it needs a real Kafka, and HERDSMAN_WITHOUT_KAFKA=1 is set");
+        return None;
+    }
+    match (named("HERDSMAN_TEST_KAFKA"), named("HERDSMAN_TEST_KAFKA_DIR")) {
+        (Some(bootstrap), Some(dir)) => {
+            Some(Kafka { bootstrap: bootstrap.into_string().unwrap(), dir: dir.into() })
+        }
+        _ => panic!(
+            "no Kafka: set HERDSMAN_TEST_KAFKA and HERDSMAN_TEST_KAFKA_DIR, or HERDSMAN_WITHOUT_KAFKA=1"
+        ),
+    }
+}
+
+impl Kafka {
+    /// A name that no other test and no other run of this one uses.
+    pub fn unique(&self, name: &str) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        format!("{name}-{}-{}", std::process::id(), now.as_nanos())
+    }
+
+    /// Creates a topic; its name begins with `name`.
+    pub fn topic(&self, name: &str, partitions: i32) -> String {
+        let name = self.unique(name);
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let mut creation = pin!(admin.create_topics([&new], &AdminOptions::new()));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut results =
+            wait_for("the creation of a topic", SOON, || match creation.as_mut().poll(&mut context) {
+                Poll::Ready(results) => Ok(results.unwrap()),
+                Poll::Pending => Err("it is pending"),
+            });
+        results.remove(0).unwrap()
+    }
+
+    /// Produces records without keys; returns once all are acknowledged.
+    pub fn produce<V: AsRef<str>>(&self, topic: &str, values: impl IntoIterator<Item = V>) {
+        let producer = self.producer();
+        for value in values {
+            producer.send(BaseRecord::<(), str>::to(topic).payload(value.as_ref())).unwrap();
+        }
+        producer.flush(SOON).unwrap();
+    }
+
+    /// A producer whose records go to a partition as they come.
+    pub fn producer(&self) -> ThreadedProducer<DefaultProducerContext> {
+        self.client().set("linger.ms", "0").create().unwrap()
+    }
+
+    /// Reads the values of a topic from its beginning until `enough`.
+    pub fn values_until(&self, topic: &str, mut enough: impl FnMut(&[String]) -> bool) -> Vec<String> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", self.unique("test"))
+            .set("auto.offset.reset", "earliest")
+            .set("enable.auto.commit", "false")
+            .create()
+            .unwrap();
+        consumer.subscribe(&[topic]).unwrap();
+        let mut values = Vec::new();
+        let start = Instant::now();
+        while !enough(&values) {
+            assert!(start.elapsed() < SOON, "{topic} has {}; the last: {:?}", values.len(), values.last());
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+                values.push(String::from_utf8(message.payload().unwrap_or_default().to_vec()).unwrap());
+            }
+        }
+        values
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config
+    }
 }
