@@ -1,6 +1,12 @@
 //! Tests of the real binary: with the embedded broker, and with a real Apache Kafka where one is named by
 //! `HERDSMAN_TEST_KAFKA` (`scripts/test` brings one up).
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "another process is watched: only the real clock tells its time"
+)]
+
 mod exit_codes;
 mod health;
 mod support;
