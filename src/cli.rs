@@ -43,6 +43,27 @@ impl Exit {
             Exit::Signal(number) => 128 + number,
         }
     }
+
+    /// What it means to whoever sees the code, in Markdown.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Exit::Done => "What was asked for was done. `health`: the worker is healthy.",
+            Exit::Broken => "`standalone`: an error of the worker itself, or of the system it runs on.",
+            Exit::Unhealthy => "`health`: the worker is unhealthy.",
+            Exit::BadConfig => {
+                "The command line is wrong. `standalone`: the settings of the worker are wrong, or REST cannot listen."
+            }
+            Exit::Starting => "`health`: the worker is starting.",
+            Exit::StartFailed => {
+                "`standalone`: a connector of the command line could not be created, or the offsets could not be read."
+            }
+            Exit::NoAnswer => "`health`: no worker answered.",
+            Exit::Signal(_) => {
+                "`standalone`: a signal ended the worker, in order at the first and at once at the second: \
+                 SIGHUP 129, SIGINT 130, SIGTERM 143."
+            }
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -155,6 +176,9 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod exit_codes;
 
 #[cfg(test)]
 mod tests {

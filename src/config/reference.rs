@@ -8,7 +8,8 @@ use super::client::table::{self, ClientKey, Rule};
 use super::worker::keys::{self, Mode, Modes, Support};
 use crate::api::config_def::{ConfigDef, ConfigKey, Default};
 
-const MADE: &str =
+/// How every such page begins.
+pub(crate) const MADE: &str =
     "<!-- Made from the tables in src/; HERDSMAN_UPDATE_DOCS=1 cargo test writes it again. -->";
 
 /// `worker-configs.md`.

@@ -116,6 +116,30 @@ impl fmt::Display for KafkaFault {
 
 impl std::error::Error for KafkaFault {}
 
+/// Whether a code stands for a state of the cluster or the client that ends by itself.
+fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::WaitingForCoordinator
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::ReplicaNotAvailable
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::KafkaStorageError
+            | Code::PreviousInProgress
+            | Code::InProgress
+            | Code::UnstableOffsetCommit
+            | Code::QueueFull
+            | Code::Retry
+            | Code::WaitCache
+            | Code::ThrottlingQuotaExceeded
+    )
+}
+
 impl FaultKind {
     /// The kind that a code of librdkafka stands for.
     #[expect(
@@ -173,23 +197,7 @@ impl FaultKind {
             | Code::TimedOutQueue
             | Code::BrokerNotAvailable
             | Code::NetworkException => FaultKind::Unreachable,
-            Code::WaitingForCoordinator
-            | Code::CoordinatorLoadInProgress
-            | Code::CoordinatorNotAvailable
-            | Code::NotCoordinator
-            | Code::LeaderNotAvailable
-            | Code::NotLeaderForPartition
-            | Code::ReplicaNotAvailable
-            | Code::NotEnoughReplicas
-            | Code::NotEnoughReplicasAfterAppend
-            | Code::KafkaStorageError
-            | Code::PreviousInProgress
-            | Code::InProgress
-            | Code::UnstableOffsetCommit
-            | Code::QueueFull
-            | Code::Retry
-            | Code::WaitCache
-            | Code::ThrottlingQuotaExceeded => FaultKind::Passing,
+            code if passes(code) => FaultKind::Passing,
             _ => FaultKind::Other,
         }
     }

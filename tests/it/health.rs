@@ -242,16 +242,23 @@ impl Forwarder {
     fn start(port: u16, to: &str) -> Self {
         let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
         let to = to.to_owned();
-        std::thread::spawn(move || {
+        spawn("forwarder", move || {
             for from in listener.incoming() {
                 let (from, to) = (from.unwrap(), std::net::TcpStream::connect(&to).unwrap());
                 for (mut reader, mut writer) in
                     [(from.try_clone().unwrap(), to.try_clone().unwrap()), (to, from)]
                 {
-                    std::thread::spawn(move || std::io::copy(&mut reader, &mut writer));
+                    spawn("forwarder of a connection", move || {
+                        // Whoever hangs up ends it.
+                        std::io::copy(&mut reader, &mut writer).ok();
+                    });
                 }
             }
         });
         Forwarder
     }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).unwrap();
 }

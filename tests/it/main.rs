@@ -2,6 +2,12 @@
 //! `HERDSMAN_TEST_KAFKA` (`scripts/test` brings one up).
 
 mod durability;
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "another process is watched: only the real clock tells its time"
+)]
+
 mod exit_codes;
 mod health;
 mod support;

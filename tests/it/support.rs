@@ -20,10 +20,14 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 /// How long a worker may take for what should be quick.
-pub const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Waits until `probe` gives a value; tells what it last saw if that does not happen in time.
-pub fn wait_for<T, S: Debug>(what: &str, patience: Duration, mut probe: impl FnMut() -> Result<T, S>) -> T {
+pub(crate) fn wait_for<T, S: Debug>(
+    what: &str,
+    patience: Duration,
+    mut probe: impl FnMut() -> Result<T, S>,
+) -> T {
     let start = Instant::now();
     loop {
         let last = match probe() {
@@ -36,7 +40,7 @@ pub fn wait_for<T, S: Debug>(what: &str, patience: Duration, mut probe: impl FnM
 }
 
 /// Waits until `probe` gives `true`.
-pub fn wait_until(what: &str, patience: Duration, mut probe: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, patience: Duration, mut probe: impl FnMut() -> bool) {
     wait_for(what, patience, || if probe() { Ok(()) } else { Err("not so") });
 }
 
@@ -47,7 +51,7 @@ fn pause() {
 }
 
 /// What is to be run.
-pub struct WorkerSetup {
+pub(crate) struct WorkerSetup {
     folder: TempDir,
     settings: Vec<(String, String)>,
     connectors: Vec<PathBuf>,
@@ -57,7 +61,7 @@ pub struct WorkerSetup {
 
 impl WorkerSetup {
     /// A standalone worker with an embedded broker, string converters, and quick commits.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let converter = "org.apache.kafka.connect.storage.StringConverter";
         let defaults = [
             ("listeners", "http://127.0.0.1:0"),
@@ -77,37 +81,37 @@ impl WorkerSetup {
     }
 
     /// The folder in which it runs: relative file names start here.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file into its folder.
-    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
         fs::write(self.folder.path().join(name), content).unwrap();
         self
     }
 
     /// Sets a setting of the worker.
-    pub fn set(mut self, key: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn set(mut self, key: &str, value: impl Into<String>) -> Self {
         self.settings.retain(|(other, _)| other != key);
         self.settings.push((key.to_owned(), value.into()));
         self
     }
 
     /// Uses a broker outside.
-    pub fn kafka(mut self, bootstrap: &str) -> Self {
+    pub(crate) fn kafka(mut self, bootstrap: &str) -> Self {
         self.embedded = false;
         self.set("bootstrap.servers", bootstrap)
     }
 
     /// Sets an environment variable.
-    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
         self
     }
 
     /// Names a connector on the command line.
-    pub fn connector(mut self, name: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn connector(mut self, name: &str, settings: &[(&str, &str)]) -> Self {
         let mut text = format!("name={name}\n");
         for (key, value) in settings {
             text.push_str(&format!("{key}={value}\n"));
@@ -118,13 +122,13 @@ impl WorkerSetup {
     }
 
     /// Names a file on the command line, whether or not it is there.
-    pub fn connector_file(mut self, file: &str) -> Self {
+    pub(crate) fn connector_file(mut self, file: &str) -> Self {
         self.connectors.push(file.into());
         self
     }
 
     /// Starts it; does not wait for anything.
-    pub fn spawn(self) -> Worker {
+    pub(crate) fn spawn(self) -> Worker {
         let text: String = self.settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         fs::write(self.folder.path().join("worker.properties"), text).unwrap();
         let child = self.command().spawn().unwrap();
@@ -132,7 +136,7 @@ impl WorkerSetup {
     }
 
     /// Starts it, and waits until its REST API listens.
-    pub fn start(self) -> Worker {
+    pub(crate) fn start(self) -> Worker {
         let mut worker = self.spawn();
         worker.wait_for_url();
         worker
@@ -154,7 +158,7 @@ impl WorkerSetup {
 }
 
 /// A running worker; killed when dropped.
-pub struct Worker {
+pub(crate) struct Worker {
     setup: WorkerSetup,
     child: Child,
     url: String,
@@ -162,7 +166,7 @@ pub struct Worker {
 
 impl Worker {
     /// Waits until its REST API listens.
-    pub fn wait_for_url(&mut self) {
+    pub(crate) fn wait_for_url(&mut self) {
         let file = self.setup.folder.path().join("url");
         self.url = wait_for("the URL file", SOON, || match fs::read_to_string(&file) {
             Ok(url) => Ok(url.trim().to_owned()),
@@ -174,7 +178,7 @@ impl Worker {
     }
 
     /// Waits until it is healthy.
-    pub fn healthy(self) -> Self {
+    pub(crate) fn healthy(self) -> Self {
         wait_for("healthy", SOON, || match self.get("/health?timeout=1000") {
             Answer { status: 200, .. } => Ok(()),
             other => Err((other, self.log())),
@@ -183,51 +187,51 @@ impl Worker {
     }
 
     /// Its REST API.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// The folder in which it runs.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.setup.folder.path()
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// What it has logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder().join("log")).unwrap_or_default()
     }
 
     /// Sends a request.
-    pub fn send(&self, method: &str, path: &str, body: Option<&Json>) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, body: Option<&Json>) -> Answer {
         try_send(&self.url, method, path, body).unwrap_or_else(|error| {
             panic!("{method} {path} got no answer: {error}\n{}", self.log());
         })
     }
 
     /// Asks.
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None)
     }
 
     /// Creates a connector.
-    pub fn create(&self, name: &str, settings: &[(&str, &str)]) -> Answer {
+    pub(crate) fn create(&self, name: &str, settings: &[(&str, &str)]) -> Answer {
         let config: serde_json::Map<_, _> =
             settings.iter().map(|(key, value)| ((*key).to_owned(), Json::from(*value))).collect();
         self.send("POST", "/connectors", Some(&serde_json::json!({"name": name, "config": config})))
     }
 
     /// Waits until a task of a connector has a state; gives its status.
-    pub fn task_state(&self, connector: &str, task: usize, state: &str) -> Json {
+    pub(crate) fn task_state(&self, connector: &str, task: usize, state: &str) -> Json {
         self.status_at(connector, &format!("/tasks/{task}"), state)
     }
 
     /// Waits until a connector has a state; gives its status.
-    pub fn connector_state(&self, connector: &str, state: &str) -> Json {
+    pub(crate) fn connector_state(&self, connector: &str, state: &str) -> Json {
         self.status_at(connector, "/connector", state)
     }
 
@@ -240,13 +244,13 @@ impl Worker {
     }
 
     /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
     /// Waits for its end.
-    pub fn wait_end(&mut self) -> ExitStatus {
+    pub(crate) fn wait_end(&mut self) -> ExitStatus {
         wait_for("the end of the worker", SOON, || match self.child.try_wait().unwrap() {
             Some(status) => Ok(status),
             None => Err("it runs"),
@@ -254,14 +258,14 @@ impl Worker {
     }
 
     /// Kills it as a power failure would, and starts it again in the same folder.
-    pub fn kill_and_restart(mut self) -> Worker {
+    pub(crate) fn kill_and_restart(mut self) -> Worker {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.restart()
     }
 
     /// Starts it again after it has ended.
-    pub fn restart(mut self) -> Worker {
+    pub(crate) fn restart(mut self) -> Worker {
         drop(fs::remove_file(self.folder().join("url")));
         self.child = self.setup.command().spawn().unwrap();
         self.wait_for_url();
@@ -285,7 +289,7 @@ impl Drop for Worker {
 
 /// An answer of the REST API.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub body: String,
     pub location: Option<String>,
@@ -294,13 +298,18 @@ pub struct Answer {
 
 impl Answer {
     /// The body as JSON; null if it is none.
-    pub fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 }
 
 /// Sends a request to any URL.
-pub fn try_send(base: &str, method: &str, path: &str, body: Option<&Json>) -> Result<Answer, ureq::Error> {
+pub(crate) fn try_send(
+    base: &str,
+    method: &str,
+    path: &str,
+    body: Option<&Json>,
+) -> Result<Answer, ureq::Error> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(100)))
         .http_status_as_error(false)

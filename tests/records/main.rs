@@ -1,5 +1,7 @@
 //! Records on their way through tasks, on the embedded broker and with plug-ins made for the purpose.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod plugins;
 mod sink;
 mod source;

@@ -79,15 +79,18 @@ pub(crate) fn wait_until<S: std::fmt::Debug>(what: &str, mut look: impl FnMut() 
             return;
         }
         assert!(!deadline.passed(Clock.now().instant), "waited in vain for {what}; last seen: {seen:?}");
-        let _ = tick.recv_timeout(Duration::from_millis(5));
+        tick.recv_timeout(Duration::from_millis(5)).ok();
     }
 }
+
+/// A write, and the answer that waits for it.
+type HeldWrite = (Vec<OffsetChange>, Reply<OffsetsWritten>);
 
 /// Offsets in memory; a test can hold the answers back.
 #[derive(Default)]
 pub(crate) struct Offsets {
     stored: Mutex<HashMap<OffsetKey, Option<Bytes>>>,
-    held: Mutex<Option<Vec<(Vec<OffsetChange>, Reply<OffsetsWritten>)>>>,
+    held: Mutex<Option<Vec<HeldWrite>>>,
 }
 
 impl Offsets {
@@ -112,10 +115,10 @@ impl Offsets {
     pub(crate) fn position(&self, file: &str) -> Option<i64> {
         let key = OffsetKey::new(&"lines".into(), &OffsetMap::of("filename", file));
         let stored = self.stored.lock().unwrap().get(&key).cloned().flatten()?;
-        match decode_offset(&stored).unwrap()?.get("position")? {
-            OffsetValue::Long(position) => Some(*position),
-            other => panic!("{other:?}"),
-        }
+        let offset = decode_offset(&stored).unwrap()?;
+        let position = offset.get("position")?;
+        let OffsetValue::Long(position) = position else { panic!("{position:?}") };
+        Some(*position)
     }
 }
 
@@ -265,9 +268,9 @@ impl Rig {
     /// Waits until a task failed, and returns its trace.
     pub(crate) fn wait_for_failure(&self, instance: u32) -> String {
         self.events.wait("a failed task", |events| {
-            events.iter().find_map(|event| match &event.kind {
-                TaskEventKind::Failed { trace } if event.epoch == epoch(instance) => Some(trace.clone()),
-                _ => None,
+            events.iter().filter(|event| event.epoch == epoch(instance)).find_map(|event| {
+                let TaskEventKind::Failed { trace } = &event.kind else { return None };
+                Some(trace.clone())
             })
         })
     }
