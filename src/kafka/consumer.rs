@@ -2,9 +2,12 @@
 //!
 //! It never waits for records: [`SinkConsumer::fill`] takes what is there, and the task is woken when there is more.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -20,10 +23,11 @@ use crate::api::ids::TopicPartition;
 use crate::api::sink::SinkOffsets;
 use crate::config::client::ClientSettings;
 use crate::stdx::error_class::ErrorClass;
+use crate::stdx::thread;
 use crate::stdx::time::{Clock, Deadline};
 
-/// How long one step of a wait for a commit takes.
-const STEP: Duration = Duration::from_millis(50);
+/// Results of commits that wait for the task; more are commits that it gave up.
+const COMMITS_MAX: usize = 16;
 
 /// What a consumer subscribes to.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +49,18 @@ pub enum Filled {
     Membership,
 }
 
-/// A consumer that belongs to one sink task. It leaves the group when it is dropped, which may take seconds when the
-/// broker does not answer.
+/// A consumer that belongs to one sink task. It leaves the group when it is dropped; without an answer of the broker
+/// that takes as long as `session.timeout.ms`, see [`SinkConsumer::close`].
 pub struct SinkConsumer {
-    client: BaseConsumer<GroupEvents>,
+    client: Arc<BaseConsumer<GroupEvents>>,
     batch: BatchBuilder,
+    commit_ended: Sender<CommitEnded>,
+    commits_ended: Receiver<CommitEnded>,
+    wake: Wake,
 }
+
+/// How a commit ended: its number, and its result.
+pub type CommitEnded = (u64, Result<(), KafkaFault>);
 
 impl SinkConsumer {
     /// A consumer that has not subscribed yet. `wake` is called on librdkafka's threads when there is something to
@@ -59,8 +69,11 @@ impl SinkConsumer {
         let client = client_config(settings).create_with_context(GroupEvents::default());
         let mut client: BaseConsumer<GroupEvents> =
             client.map_err(|error| KafkaFault::new("make a consumer", &error))?;
-        client.set_nonempty_callback(move || wake());
-        Ok(SinkConsumer { client, batch: BatchBuilder::default() })
+        let on_records = Arc::clone(&wake);
+        client.set_nonempty_callback(move || on_records());
+        let (commit_ended, commits_ended) = bounded(COMMITS_MAX);
+        let client = Arc::new(client);
+        Ok(SinkConsumer { client, batch: BatchBuilder::default(), commit_ended, commits_ended, wake })
     }
 
     /// Joins the group for topics. Fails when a pattern is wrong.
@@ -95,16 +108,16 @@ impl SinkConsumer {
             if self.batch.is_full(records_max) {
                 return Ok(Filled::Full);
             }
-            if !self.poll(Duration::ZERO)? {
+            if !self.poll()? {
                 return Ok(Filled::Drained);
             }
         }
     }
 
-    /// Serves one message or callback, which are `true`; `false` when nothing came in time.
-    fn poll(&mut self, timeout: Duration) -> Result<bool, KafkaFault> {
+    /// Serves one message or callback, which are `true`; `false` when there is none.
+    fn poll(&mut self) -> Result<bool, KafkaFault> {
         let callbacks = self.client.context().callbacks();
-        match self.client.poll(timeout) {
+        match self.client.poll(Duration::ZERO) {
             Some(Ok(message)) => {
                 self.batch.push(&message);
                 Ok(true)
@@ -136,11 +149,6 @@ impl SinkConsumer {
     /// What the group decided, in order, once each. Each must be carried out: the group waits for it.
     pub fn next_membership(&self) -> Option<Membership> {
         self.client.context().next_membership()
-    }
-
-    /// How an asynchronous commit ended, in the order of the commits, once each.
-    pub fn next_commit_result(&self) -> Option<Result<(), KafkaFault>> {
-        self.client.context().next_commit()
     }
 
     /// Takes partitions over that were assigned, and reads from the given offsets; without one, from where the group
@@ -195,29 +203,37 @@ impl SinkConsumer {
             .collect())
     }
 
-    /// Begins to commit offsets; [`SinkConsumer::next_commit_result`] tells how it ended.
-    pub fn commit_async(&self, offsets: &SinkOffsets) -> Result<(), KafkaFault> {
-        let fault = |error: &_| KafkaFault::new("commit offsets", error);
-        let list = list_with_offsets(offsets).map_err(|error| fault(&error))?;
-        self.client.commit(&list, CommitMode::Async).map_err(|error| fault(&error))
+    /// Begins to commit offsets under a number; [`SinkConsumer::commit_ended`] tells how it ended, and the task is
+    /// woken then.
+    ///
+    /// librdkafka has an asynchronous commit, but rdkafka never hears of its result; its synchronous one knows no
+    /// deadline. So each commit has a short-lived thread: one a task and `offset.flush.interval.ms`.
+    pub fn commit(&self, number: u64, offsets: &SinkOffsets) -> Result<(), KafkaFault> {
+        let what = "commit offsets";
+        let list = list_with_offsets(offsets).map_err(|error| KafkaFault::new(what, &error))?;
+        let (client, ended, wake) =
+            (Arc::clone(&self.client), self.commit_ended.clone(), Arc::clone(&self.wake));
+        let committing = thread::spawn("kafka-commit", thread::STACK_BYTES, move || {
+            let result = client.commit(&list, CommitMode::Sync);
+            // Full or closed: the task has given so many commits up, or has ended.
+            drop(ended.try_send((number, result.map_err(|error| KafkaFault::new(what, &error)))));
+            wake();
+        });
+        let committing =
+            committing.map_err(|error| KafkaFault::other(what, FaultKind::Other, error.to_string()))?;
+        // It ends within librdkafka's own bound, whether the task still wants to know or not.
+        committing.abandon();
+        Ok(())
     }
 
-    /// Waits for the result of the oldest commit under way; `None` when the deadline passes. librdkafka's own
-    /// synchronous commit knows no deadline. Partitions are to be paused meanwhile, or their records pile up.
-    pub fn wait_for_commit(
-        &mut self,
-        deadline: Deadline,
-    ) -> Result<Option<Result<(), KafkaFault>>, KafkaFault> {
-        loop {
-            if let Some(result) = self.next_commit_result() {
-                return Ok(Some(result));
-            }
-            let left = deadline.left(Clock.now().instant);
-            if left.is_zero() {
-                return Ok(None);
-            }
-            self.poll(left.min(STEP))?;
-        }
+    /// A commit that has ended, once each.
+    pub fn commit_ended(&self) -> Option<CommitEnded> {
+        self.commits_ended.try_recv().ok()
+    }
+
+    /// Waits until a commit ends; `None` when the deadline passes before.
+    pub fn wait_for_commit(&self, deadline: Deadline) -> Option<CommitEnded> {
+        self.commits_ended.recv_timeout(deadline.left(Clock.now().instant)).ok()
     }
 
     /// Reads on from other offsets; records of these partitions in the batch are forgotten.
@@ -244,6 +260,27 @@ impl SinkConsumer {
     pub fn resume(&self, partitions: &[TopicPartition]) -> Result<(), KafkaFault> {
         let result = self.client.resume(&list_of(partitions));
         result.map_err(|error| KafkaFault::new("resume partitions", &error))
+    }
+}
+
+impl SinkConsumer {
+    /// Leaves the group; waits for it until the deadline. `false` if it goes on after that, on a thread of its own.
+    pub fn close(self, deadline: Deadline) -> bool {
+        let (closed, wait) = bounded::<Infallible>(0);
+        let closing = thread::spawn("kafka-consumer-close", thread::STACK_BYTES, move || {
+            drop(self);
+            drop(closed);
+        });
+        // Without a thread the consumer was dropped here already.
+        let Ok(closing) = closing else { return true };
+        match wait.recv_timeout(deadline.left(Clock.now().instant)) {
+            Ok(never) => match never {},
+            Err(RecvTimeoutError::Disconnected) => true,
+            Err(RecvTimeoutError::Timeout) => {
+                closing.abandon();
+                false
+            }
+        }
     }
 }
 

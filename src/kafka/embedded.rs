@@ -2,7 +2,8 @@
 //!
 //! It lives in this process and keeps about 5 MB or 100,000 records of a partition in memory. It answers no
 //! CreateTopics: a topic comes into being when it is first used, with [`PARTITIONS`], or by
-//! [`EmbeddedBroker::create_topic`]. A group's first rebalance takes 3 s. Not a place to keep data in.
+//! [`EmbeddedBroker::create_topic`]. A group's first rebalance takes 3 s; every later one a second less than the
+//! `session.timeout.ms` of its members, unless all of them rejoin before. Not a place to keep data in.
 
 use std::fmt;
 use std::time::Duration;

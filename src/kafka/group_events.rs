@@ -14,7 +14,6 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::client_log;
-use super::fault::KafkaFault;
 use crate::api::ids::TopicPartition;
 
 /// What the group decided about a member.
@@ -32,7 +31,6 @@ pub enum Membership {
 #[derive(Default)]
 pub(super) struct GroupEvents {
     memberships: Mutex<VecDeque<Membership>>,
-    commits: Mutex<VecDeque<Result<(), KafkaFault>>>,
     /// Counts callbacks. A poll that gave no record has emptied the queue only if this did not change.
     callbacks: AtomicU64,
     /// The consumer is closing: partitions are given up at once, since nobody looks any more.
@@ -50,10 +48,6 @@ impl GroupEvents {
 
     pub(super) fn next_membership(&self) -> Option<Membership> {
         lock(&self.memberships).pop_front()
-    }
-
-    pub(super) fn next_commit(&self) -> Option<Result<(), KafkaFault>> {
-        lock(&self.commits).pop_front()
     }
 
     /// From now on partitions are given up as soon as the group asks.
@@ -98,13 +92,6 @@ impl ConsumerContext for GroupEvents {
             Membership::Revoked(partitions)
         };
         lock(&self.memberships).push_back(membership);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        self.called();
-        let each = || offsets.elements().iter().try_for_each(|element| element.error());
-        let result = result.and_then(|()| each());
-        lock(&self.commits).push_back(result.map_err(|error| KafkaFault::new("commit offsets", &error)));
     }
 }
 

@@ -25,6 +25,7 @@ use crate::kafka::consumed::Consumed;
 use crate::kafka::consumer::{Filled, SinkConsumer, Subscription};
 use crate::kafka::fault::KafkaFault;
 use crate::stdx::log_context::LogContext;
+use crate::stdx::time::Clock;
 
 pub(super) const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSinkTask";
 
@@ -132,7 +133,11 @@ impl SinkTurns {
             failure = failure.or(Some(error));
         }
         stop_plugin(&self.frame, running.task.as_mut());
-        drop(running);
+        let Running { task, consumer, flush_timeout, .. } = running;
+        drop(task);
+        if !consumer.close(Clock.deadline(flush_timeout)) {
+            log::warn!(target: TARGET, "{name} The broker does not answer; the consumer leaves its group later");
+        }
         self.frame.report_end(failure.as_ref());
         Next::Done
     }
@@ -226,14 +231,18 @@ impl Running {
     }
 
     fn next_turn(&self, due: Instant, now: Instant) -> Instant {
-        let commit = self.commits.times_out_at(self.flush_timeout).unwrap_or_else(|| self.commits.next());
-        due.min(commit).min(now + REST)
+        due.min(self.next_commit_turn()).min(now + REST)
+    }
+
+    /// When a commit begins, or the one under way has taken too long.
+    fn next_commit_turn(&self) -> Instant {
+        self.commits.times_out_at(self.flush_timeout).unwrap_or_else(|| self.commits.next())
     }
 
     fn put(&mut self, frame: &Frame, now: Instant) -> Result<()> {
         let result = self.task.put(&self.batch.records);
         // The longest wait for the next put: until the next commit, or as the task asked, once.
-        let until_commit = self.commits.next().saturating_duration_since(now);
+        let until_commit = self.next_commit_turn().saturating_duration_since(now);
         let wait = self.context.take_timeout().map_or(until_commit, |timeout| timeout.min(until_commit));
         self.put_at = now + wait;
         match result {

@@ -1,6 +1,5 @@
 //! Which offsets of a sink task are to be committed, and which commit a result belongs to. Pure.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::api::ids::TopicPartition;
@@ -13,8 +12,6 @@ pub(super) struct SinkCommits {
     last_committed: SinkOffsets,
     /// The next record to put, by partition.
     current: SinkOffsets,
-    /// Numbers of the commits whose results are to come, oldest first; all but the last are given up.
-    under_way: VecDeque<u64>,
     sequence: u64,
     waits: Option<Waits>,
     interval: Duration,
@@ -61,7 +58,6 @@ impl SinkCommits {
         SinkCommits {
             last_committed: SinkOffsets::new(),
             current: SinkOffsets::new(),
-            under_way: VecDeque::new(),
             sequence: 0,
             waits: None,
             interval,
@@ -148,25 +144,23 @@ impl SinkCommits {
         self.next = now + self.interval;
     }
 
-    /// A commit was begun; its number.
-    pub(super) fn begun(&mut self, offsets: SinkOffsets, now: Instant) -> u64 {
+    /// A commit begins; its number. Until it ends no other begins, unless it is given up.
+    pub(super) fn begin(&mut self, offsets: SinkOffsets, now: Instant) -> u64 {
         self.sequence += 1;
-        self.under_way.push_back(self.sequence);
         self.waits = Some(Waits { sequence: self.sequence, since: now, offsets });
         self.sequence
     }
 
-    /// A result came: they come in the order of the commits. `Some(number)` if it is that of the commit that counts.
-    pub(super) fn ended(&mut self, succeeded: bool) -> Option<u64> {
-        let sequence = self.under_way.pop_front()?;
-        let waits = self.waits.take_if(|waits| waits.sequence == sequence)?;
+    /// The commit of this number has ended. `false` if it does not count: it was given up before.
+    pub(super) fn ended(&mut self, number: u64, succeeded: bool) -> bool {
+        let Some(waits) = self.waits.take_if(|waits| waits.sequence == number) else { return false };
         if succeeded {
             for (partition, offset) in waits.offsets {
                 // A partition that was taken away meanwhile has no committed offset here any more.
                 self.last_committed.entry(partition).and_modify(|committed| *committed = offset);
             }
         }
-        Some(sequence)
+        true
     }
 
     /// Gives the commit up that has waited for `timeout`; its result will not count.
@@ -253,14 +247,14 @@ mod tests {
         let now = Clock.now().instant;
         let mut commits = commits(now);
         let timeout = Duration::from_secs(5);
-        let first = commits.begun(offsets(&[(0, 15)]), now);
+        let first = commits.begin(offsets(&[(0, 15)]), now);
         assert!(!commits.time_out(now, timeout));
         assert!(commits.time_out(now + timeout, timeout));
-        let second = commits.begun(offsets(&[(0, 20)]), now + timeout);
+        let second = commits.begin(offsets(&[(0, 20)]), now + timeout);
         assert_ne!(first, second);
-        assert_eq!(commits.ended(true), None, "the result of the first commit");
+        assert!(!commits.ended(first, true));
         assert!(commits.is_committing());
-        assert_eq!(commits.ended(true), Some(second));
+        assert!(commits.ended(second, true));
         assert_eq!(commits.committed_of(&[partition(0)]), offsets(&[(0, 20)]));
     }
 
@@ -268,8 +262,8 @@ mod tests {
     fn a_failed_commit_changes_nothing() {
         let now = Clock.now().instant;
         let mut commits = commits(now);
-        let number = commits.begun(offsets(&[(0, 20)]), now);
-        assert_eq!(commits.ended(false), Some(number));
+        let number = commits.begin(offsets(&[(0, 20)]), now);
+        assert!(commits.ended(number, false));
         assert_eq!(commits.committed_of(&[partition(0)]), offsets(&[(0, 10)]));
     }
 

@@ -10,6 +10,7 @@ use crate::api::error::Result;
 use crate::api::ids::TopicPartition;
 use crate::api::sink::SinkOffsets;
 use crate::kafka::consumer::Membership;
+use crate::kafka::fault::KafkaFault;
 use crate::stdx::error_class::ErrorClass;
 use crate::stdx::time::Clock;
 
@@ -69,11 +70,11 @@ impl Running {
         self.assigned.retain(|partition| !partitions.contains(partition));
         self.commits.removed(partitions);
         self.context.set_assignment(&self.assigned);
-        if self.redeliver_at.is_some() && !self.batch.forget(partitions) {
+        let was_redelivering = self.redeliver_at.is_some();
+        if was_redelivering && !self.batch.forget(partitions) {
             self.redeliver_at = None;
         }
-        // The commit held all partitions; those that stay go on.
-        if !paused && self.redeliver_at.is_none() { self.resume_all() } else { Ok(()) }
+        if was_redelivering && self.redeliver_at.is_none() && !paused { self.resume_all() } else { Ok(()) }
     }
 
     /// Closes all partitions at the end of the task, and commits what was put.
@@ -146,11 +147,34 @@ impl Running {
         };
         let Some(offsets) = self.plan(name, &asked, given) else { return Ok(()) };
         log::debug!(target: TARGET, "{name} Committing offsets asynchronously: {offsets:?}");
-        match self.consumer.commit_async(&offsets) {
-            Ok(()) => drop(self.commits.begun(offsets, now)),
-            Err(fault) => log::error!(target: TARGET, "{name} Failed to commit offsets: {fault}"),
-        }
+        self.begin_commit(name, offsets, now);
         Ok(())
+    }
+
+    /// Begins a commit; its number, unless it failed at once.
+    fn begin_commit(&mut self, name: &str, offsets: SinkOffsets, now: Instant) -> Option<u64> {
+        let number = self.commits.begin(offsets.clone(), now);
+        match self.consumer.commit(number, &offsets) {
+            Ok(()) => Some(number),
+            Err(fault) => {
+                self.end_commit(name, number, Err(fault));
+                None
+            }
+        }
+    }
+
+    fn end_commit(&mut self, name: &str, number: u64, result: std::result::Result<(), KafkaFault>) {
+        match (self.commits.ended(number, result.is_ok()), result) {
+            (true, Ok(())) => {}
+            (true, Err(fault)) => log::error!(
+                target: TARGET,
+                "{name} Commit of offsets threw an unexpected exception for sequence number {number}: {fault}"
+            ),
+            (false, _) => log::debug!(
+                target: TARGET,
+                "{name} Received out of order commit callback for sequence number {number}; it does not count"
+            ),
+        }
     }
 
     /// Commits and waits for it, at most `offset.flush.timeout.ms`. A failure is logged: what was put but is not
@@ -158,49 +182,21 @@ impl Running {
     fn commit_sync(&mut self, name: &str, offsets: SinkOffsets, now: Instant) {
         let deadline = Clock.deadline(self.flush_timeout);
         log::debug!(target: TARGET, "{name} Committing offsets synchronously: {offsets:?}");
-        let begun = self.consumer.pause(&self.assigned).and_then(|()| self.consumer.commit_async(&offsets));
-        if let Err(fault) = begun {
-            log::error!(target: TARGET, "{name} Failed to commit offsets: {fault}");
-            return;
-        }
-        let number = self.commits.begun(offsets, now);
-        loop {
-            match self.consumer.wait_for_commit(deadline) {
-                Ok(Some(result)) => {
-                    if self.commits.ended(result.is_ok()) != Some(number) {
-                        continue;
-                    }
-                    if let Err(fault) = result {
-                        log::error!(
-                            target: TARGET,
-                            "{name} Commit of offsets threw an unexpected exception for sequence number {number}: \
-                             {fault}"
-                        );
-                    }
-                }
-                Ok(None) => {
-                    self.commits.time_out(now, Duration::ZERO);
-                    log::warn!(target: TARGET, "{name} Commit of offsets timed out");
-                }
-                Err(fault) => log::error!(target: TARGET, "{name} Failed to commit offsets: {fault}"),
+        let Some(awaited) = self.begin_commit(name, offsets, now) else { return };
+        while let Some((number, result)) = self.consumer.wait_for_commit(deadline) {
+            self.end_commit(name, number, result);
+            if number == awaited {
+                return;
             }
-            return;
         }
+        self.commits.time_out(now, Duration::ZERO);
+        log::warn!(target: TARGET, "{name} Commit of offsets timed out");
     }
 
     /// Looks how asynchronous commits ended, and gives up one that takes too long.
     pub(super) fn look_at_commits(&mut self, name: &str, now: Instant) {
-        while let Some(result) = self.consumer.next_commit_result() {
-            match (self.commits.ended(result.is_ok()), result) {
-                (Some(number), Err(fault)) => log::error!(
-                    target: TARGET,
-                    "{name} Commit of offsets threw an unexpected exception for sequence number {number}: {fault}"
-                ),
-                (Some(_), Ok(())) => {}
-                (None, _) => {
-                    log::debug!(target: TARGET, "{name} Received out of order commit callback; it does not count");
-                }
-            }
+        while let Some((number, result)) = self.consumer.commit_ended() {
+            self.end_commit(name, number, result);
         }
         if self.commits.time_out(now, self.flush_timeout) {
             log::warn!(target: TARGET, "{name} Commit of offsets timed out");

@@ -1,9 +1,14 @@
 //! Sink tasks.
 
-use herdsman::task::TaskEventKind;
+use std::time::Duration;
 
-use crate::plugins::{Keeper, numbered};
-use crate::support::Rig;
+use herdsman::api::error::ConnectError;
+use herdsman::api::ids::TopicPartition;
+use herdsman::api::sink::SinkOffsets;
+use herdsman::task::{SinkTopics, TaskEventKind, TaskWork, Tolerance};
+
+use crate::plugins::{Keeper, KeeperState, numbered};
+use crate::support::{HOUR, Rig, wait_until};
 
 #[test]
 fn records_are_put_in_order_and_a_stop_commits_them() {
@@ -12,7 +17,7 @@ fn records_are_put_in_order_and_a_stop_commits_them() {
     rig.produce("t", 0, &numbered(2000));
     let keeper = Keeper::new();
     let mut spec = rig.keeper(&keeper, 0);
-    spec.offset_flush_interval = std::time::Duration::from_secs(3600);
+    spec.offset_flush_interval = HOUR;
     let task = rig.start(1, spec);
     keeper.wait_for(2000);
     task.stop();
@@ -23,4 +28,230 @@ fn records_are_put_in_order_and_a_stop_commits_them() {
         assert_eq!(state.calls, ["0 open [0]", "0 pre_commit [0]", "0 close [0]", "0 stop []"]);
     });
     assert_eq!(rig.committed(0), Some(2000));
+}
+
+#[test]
+fn a_refused_batch_comes_again_as_it_was() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &numbered(100));
+    let keeper = Keeper::new();
+    let refusals = 3;
+    keeper.0.change(|state| state.answers.extend((0..refusals).map(|_| ConnectError::retriable("not now"))));
+    let mut spec = rig.keeper(&keeper, 0);
+    spec.offset_flush_interval = Duration::from_millis(100);
+    rig.start(1, spec);
+    keeper.0.wait("three refusals", |state| (state.refused.len() == refusals).then_some(()));
+    // What comes meanwhile waits behind the refused batch.
+    rig.produce("t", 0, &["later".to_owned()]);
+    keeper.wait_for(101);
+    keeper.0.change(|state| {
+        let first = &state.refused[0];
+        assert!(state.refused.iter().all(|batch| batch == first), "{:?}", state.refused);
+        let values: Vec<String> = state.kept.iter().map(|(_, _, value)| value.clone()).collect();
+        assert_eq!(values, [numbered(100), vec!["later".to_owned()]].concat());
+    });
+}
+
+#[test]
+fn two_tasks_share_partitions_and_one_that_leaves_hands_over() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 4).unwrap();
+    let produce = |from: usize, to: usize| {
+        for partition in 0..4 {
+            let values: Vec<String> = (from..to).map(|number| format!("{partition}/{number}")).collect();
+            rig.produce("t", partition, &values);
+        }
+    };
+    produce(0, 200);
+    let keeper = Keeper::new();
+    let first = rig.start(1, rig.keeper(&keeper, 0));
+    let second = rig.start(2, rig.keeper(&keeper, 1));
+    keeper.wait_for(800);
+    let opened_by = |state: &KeeperState, task: &str| state.calls.iter().any(|call| call.starts_with(task));
+    keeper.0.wait("both tasks to have partitions", |state| {
+        (opened_by(state, "0 open") && opened_by(state, "1 open")).then_some(())
+    });
+    // The embedded broker takes no commits while a group rebalances.
+    wait_until("the commits of both tasks", || {
+        let committed: Vec<_> = (0..4).map(|partition| rig.committed(partition)).collect();
+        (committed == [Some(200); 4], committed)
+    });
+    first.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+    produce(200, 400);
+    keeper.wait_for(1600);
+    second.stop();
+    rig.wait_for(2, &TaskEventKind::Stopped);
+    keeper.0.change(|state| {
+        // Each once and in order: whoever gave a partition up had committed all it had put.
+        for partition in 0..4 {
+            let of_partition = state.kept.iter().filter(|(of, _, _)| *of == partition);
+            let offsets: Vec<i64> = of_partition.map(|(_, offset, _)| *offset).collect();
+            assert_eq!(offsets, (0..400).collect::<Vec<i64>>(), "partition {partition}: {:?}", state.calls);
+        }
+    });
+    assert_eq!((0..4).map(|partition| rig.committed(partition)).collect::<Vec<_>>(), [Some(400); 4]);
+}
+
+#[test]
+fn a_paused_sink_gets_empty_batches_and_stays_in_its_group() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &numbered(10));
+    let keeper = Keeper::new();
+    let task = rig.start(1, rig.keeper(&keeper, 0));
+    keeper.wait_for(10);
+    task.pause();
+    rig.wait_for(1, &TaskEventKind::Paused);
+    rig.produce("t", 0, &numbered(10));
+    let empty = keeper.0.change(|state| state.empty_puts);
+    keeper.0.wait("empty batches", |state| (state.empty_puts > empty + 5).then_some(()));
+    keeper.0.change(|state| assert_eq!(state.kept.len(), 10));
+    wait_until("the commit that a pause asks for", || (rig.committed(0) == Some(10), rig.committed(0)));
+    task.resume();
+    keeper.wait_for(20);
+    keeper.0.change(|state| {
+        let opens = state.calls.iter().filter(|call| call.contains("open")).count();
+        assert_eq!(opens, 1, "{:?}", state.calls);
+    });
+    let topic = TaskEventKind::Topic("t".into());
+    assert_eq!(rig.kinds(), [TaskEventKind::Started, topic, TaskEventKind::Paused, TaskEventKind::Resumed]);
+}
+
+#[test]
+fn a_task_asks_for_a_commit_a_rewind_and_a_pause_of_its_own() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &numbered(10));
+    let keeper = Keeper::new();
+    let mut spec = rig.keeper(&keeper, 0);
+    spec.offset_flush_interval = HOUR;
+    rig.start(1, spec);
+    keeper.wait_for(10);
+    let context = keeper.0.change(|state| state.contexts[0].clone());
+    assert_eq!(rig.committed(0), None);
+    context.request_commit();
+    wait_until("the commit that the task asked for", || (rig.committed(0) == Some(10), rig.committed(0)));
+    let partition = TopicPartition { topic: "t".into(), partition: 0 };
+    assert_eq!(context.assignment(), [partition.clone()]);
+    context.seek(SinkOffsets::from([(partition.clone(), 4)]));
+    keeper.wait_for(16);
+    keeper.0.change(|state| {
+        let offsets: Vec<i64> = state.kept.iter().map(|(_, offset, _)| *offset).collect();
+        assert_eq!(offsets, (0..10).chain(4..10).collect::<Vec<_>>());
+    });
+    context.pause(&[partition.clone()]);
+    rig.produce("t", 0, &numbered(10));
+    context.timeout(Duration::from_millis(10));
+    let empty = keeper.0.change(|state| state.empty_puts);
+    context.resume(&[partition]);
+    keeper.wait_for(26);
+    drop(empty);
+}
+
+#[test]
+fn a_failed_pre_commit_reads_again_from_what_is_committed() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &numbered(10));
+    let keeper = Keeper::new();
+    let mut spec = rig.keeper(&keeper, 0);
+    spec.offset_flush_interval = HOUR;
+    rig.start(1, spec);
+    keeper.wait_for(10);
+    keeper.0.change(|state| {
+        state.pre_commits.push_back(Err(ConnectError::connect("cannot flush")));
+        state.contexts[0].request_commit();
+    });
+    keeper.wait_for(20);
+    keeper.0.change(|state| {
+        let offsets: Vec<i64> = state.kept.iter().map(|(_, offset, _)| *offset).collect();
+        assert_eq!(offsets, (0..10).chain(0..10).collect::<Vec<_>>());
+    });
+    assert_eq!(rig.committed(0), None);
+}
+
+#[test]
+fn a_put_that_fails_ends_the_task_and_leaves_its_batch_to_the_next() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &numbered(10));
+    let keeper = Keeper::new();
+    rig.start(1, rig.keeper(&keeper, 0));
+    keeper.wait_for(10);
+    keeper.0.change(|state| state.answers.push_back(ConnectError::connect("disk full")));
+    rig.produce("t", 0, &["one more".to_owned()]);
+    let trace = rig.wait_for_failure(1);
+    assert_eq!(
+        trace,
+        "org.apache.kafka.connect.errors.ConnectException: Exiting WorkerSinkTask due to unrecoverable \
+         exception.\nCaused by: org.apache.kafka.connect.errors.ConnectException: disk full\n"
+    );
+    assert_eq!(rig.committed(0), Some(10));
+    rig.start(2, rig.keeper(&keeper, 0));
+    keeper.wait_for(11);
+}
+
+#[test]
+fn a_record_that_cannot_be_converted_fails_the_task_or_is_counted_and_left_out() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &["good".to_owned(), "bad".to_owned()]);
+    let keeper = Keeper::new();
+    rig.start(1, rig.keeper(&keeper, 0));
+    let trace = rig.wait_for_failure(1);
+    assert!(trace.contains("Tolerance exceeded in error handler\nCaused by: "), "{trace}");
+    let mut spec = rig.keeper(&keeper, 0);
+    spec.tolerance = Tolerance::All;
+    let task = rig.start(2, spec);
+    keeper.wait_for(1);
+    task.stop();
+    rig.wait_for(2, &TaskEventKind::Stopped);
+    assert_eq!(rig.committed(0), Some(2));
+}
+
+#[test]
+fn a_pattern_takes_topics_whose_whole_name_matches() {
+    let rig = Rig::new();
+    for topic in ["orders-1", "orders-22", "old-orders-1", "orders-x"] {
+        rig.broker.create_topic(topic, 1).unwrap();
+        rig.produce(topic, 0, &[topic.to_owned()]);
+    }
+    let keeper = Keeper::new();
+    let mut spec = rig.keeper(&keeper, 0);
+    let TaskWork::Sink { topics, .. } = &mut spec.work else { unreachable!() };
+    *topics = SinkTopics::Matching(r"(?:orders)-\d+".to_owned());
+    let task = rig.start(1, spec);
+    keeper.wait_for(2);
+    task.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+    keeper.0.change(|state| {
+        let mut values: Vec<&str> = state.kept.iter().map(|(_, _, value)| value.as_str()).collect();
+        values.sort_unstable();
+        assert_eq!(values, ["orders-1", "orders-22"]);
+    });
+}
+
+#[test]
+fn a_stop_without_a_broker_ends_within_its_bounds() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &numbered(10));
+    let keeper = Keeper::new();
+    let mut spec = rig.keeper(&keeper, 0);
+    spec.offset_flush_interval = HOUR;
+    spec.offset_flush_timeout = Duration::from_millis(500);
+    let task = rig.start(1, spec.clone());
+    keeper.wait_for(10);
+    rig.broker.go_down().unwrap();
+    task.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+    rig.broker.come_up().unwrap();
+    rig.start(2, spec);
+    // Whether the commit still came through or not, nothing is missing.
+    rig.produce("t", 0, &["one more".to_owned()]);
+    keeper.0.wait("the record after the outage", |state| {
+        state.kept.iter().any(|(_, offset, _)| *offset == 10).then_some(())
+    });
 }

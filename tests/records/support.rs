@@ -222,6 +222,9 @@ impl Rig {
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "earliest"),
+            // The embedded broker waits a second less than this for members that may rejoin.
+            ("session.timeout.ms", "3000"),
+            ("heartbeat.interval.ms", "300"),
             ("reconnect.backoff.max.ms", "200"),
         ]
         .into_iter()
