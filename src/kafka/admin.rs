@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, DefaultConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, DefaultConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+use super::client_log;
 use super::fault::{FaultKind, KafkaFault};
 use super::settings::client_config;
 use crate::api::ids::TopicPartition;
@@ -21,15 +25,49 @@ use crate::stdx::time::{Clock, Deadline};
 /// No answer in time, or settings that librdkafka refuses.
 pub fn cluster_id(settings: &ClientSettings, deadline: Deadline) -> Result<String, KafkaFault> {
     let what = "reach the Kafka cluster";
-    let client: BaseConsumer =
-        client_config(settings).create().map_err(|error| KafkaFault::new(what, &error))?;
+    let client: BaseConsumer<Refusal> = client_config(settings)
+        .create_with_context(Refusal::default())
+        .map_err(|error| KafkaFault::new(what, &error))?;
     let left = deadline.left(Clock.now().instant);
     client.client().fetch_cluster_id(left).ok_or_else(|| {
         let servers = settings.get("bootstrap.servers").unwrap_or("localhost:9092");
-        let detail = format!("no answer from {servers}. Check bootstrap.servers and the security settings");
-        KafkaFault::other(what, FaultKind::Unreachable, detail)
+        // The errors have waited in the client's queue all the while, between lines of its log: a poll without time
+        // would end at the first of those.
+        while client.poll(Duration::from_millis(20)).is_some() {}
+        match client.context().take() {
+            Some((kind, why)) => KafkaFault::other(what, kind, format!("no answer from {servers}: {why}")),
+            None => KafkaFault::other(what, FaultKind::Unreachable, format!("no answer from {servers}")),
+        }
     })
 }
+
+/// Remembers why librdkafka was not let in, which [`rdkafka::client::Client::fetch_cluster_id`] does not tell.
+#[derive(Debug, Default)]
+struct Refusal(Mutex<Option<(FaultKind, String)>>);
+
+impl Refusal {
+    fn take(&self) -> Option<(FaultKind, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Refusal {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        // The caller hears of it as an error, and says it on its own level.
+        client_log::line(RDKafkaLogLevel::Debug, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        // That all brokers are down comes after the reason for it.
+        if code != RDKafkaErrorCode::AllBrokersDown {
+            let told = (FaultKind::of(code), reason.to_owned());
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(told);
+        }
+    }
+}
+
+impl ConsumerContext for Refusal {}
 
 /// The committed offsets of one consumer group. All calls block, at most until their deadline.
 pub struct GroupOffsets {

@@ -18,7 +18,7 @@ pub(super) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => log::Level::Info,
         RDKafkaLogLevel::Debug => log::Level::Debug,
     };
-    let level = if facility == "FAIL" { log::Level::Warn } else { level };
+    let level = if facility == "FAIL" { level.max(log::Level::Warn) } else { level };
     log::log!(target: TARGET, level, "{message} ({facility})");
 }
 
