@@ -10,4 +10,5 @@
 mod durability;
 mod exit_codes;
 mod health;
+mod kafka;
 mod support;

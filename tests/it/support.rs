@@ -384,6 +384,15 @@ impl Kafka {
         producer.flush(SOON).unwrap();
     }
 
+    /// Produces records to one partition; returns once all are acknowledged.
+    pub fn produce_to(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
+        let producer = self.producer();
+        for value in values {
+            producer.send(BaseRecord::<(), str>::to(topic).partition(partition).payload(&value)).unwrap();
+        }
+        producer.flush(SOON).unwrap();
+    }
+
     /// A producer whose records go to a partition as they come.
     pub fn producer(&self) -> ThreadedProducer<DefaultProducerContext> {
         self.client().set("linger.ms", "0").create().unwrap()
