@@ -11,4 +11,5 @@ mod durability;
 mod exit_codes;
 mod health;
 mod kafka;
+mod records;
 mod support;
