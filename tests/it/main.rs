@@ -12,4 +12,5 @@ mod exit_codes;
 mod health;
 mod kafka;
 mod records;
+mod rest;
 mod support;
