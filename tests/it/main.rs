@@ -1,13 +1,13 @@
 //! Tests of the real binary: with the embedded broker, and with a real Apache Kafka where one is named by
 //! `HERDSMAN_TEST_KAFKA` (`scripts/test` brings one up).
 
-mod durability;
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(
     clippy::disallowed_methods,
     reason = "another process is watched: only the real clock tells its time"
 )]
 
+mod durability;
 mod exit_codes;
 mod health;
 mod support;
