@@ -329,7 +329,7 @@ pub(crate) fn try_send(
 }
 
 /// A real Apache Kafka.
-pub struct Kafka {
+pub(crate) struct Kafka {
     /// Host and port of its plain listener.
     pub bootstrap: String,
     /// The folder that `scripts/kafka start` made.
@@ -337,7 +337,7 @@ pub struct Kafka {
 }
 
 /// The real Kafka that the tests were given; `None` when they are to do without it.
-pub fn kafka() -> Option<Kafka> {
+pub(crate) fn kafka() -> Option<Kafka> {
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if named("HERDSMAN_WITHOUT_KAFKA").is_some_and(|value| value == "1") {
         eprintln!("left out: it needs a real Kafka, and HERDSMAN_WITHOUT_KAFKA=1 is set");
@@ -355,13 +355,13 @@ pub fn kafka() -> Option<Kafka> {
 
 impl Kafka {
     /// A name that no other test and no other run of this one uses.
-    pub fn unique(&self, name: &str) -> String {
+    pub(crate) fn unique(&self, name: &str) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         format!("{name}-{}-{}", std::process::id(), now.as_nanos())
     }
 
     /// Creates a topic; its name begins with `name`.
-    pub fn topic(&self, name: &str, partitions: i32) -> String {
+    pub(crate) fn topic(&self, name: &str, partitions: i32) -> String {
         let name = self.unique(name);
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
@@ -376,7 +376,7 @@ impl Kafka {
     }
 
     /// Produces records without keys; returns once all are acknowledged.
-    pub fn produce<V: AsRef<str>>(&self, topic: &str, values: impl IntoIterator<Item = V>) {
+    pub(crate) fn produce<V: AsRef<str>>(&self, topic: &str, values: impl IntoIterator<Item = V>) {
         let producer = self.producer();
         for value in values {
             producer.send(BaseRecord::<(), str>::to(topic).payload(value.as_ref())).unwrap();
@@ -394,12 +394,12 @@ impl Kafka {
     }
 
     /// A producer whose records go to a partition as they come.
-    pub fn producer(&self) -> ThreadedProducer<DefaultProducerContext> {
+    pub(crate) fn producer(&self) -> ThreadedProducer<DefaultProducerContext> {
         self.client().set("linger.ms", "0").create().unwrap()
     }
 
     /// Reads the values of a topic from its beginning until `enough`.
-    pub fn values_until(&self, topic: &str, mut enough: impl FnMut(&[String]) -> bool) -> Vec<String> {
+    pub(crate) fn values_until(&self, topic: &str, mut enough: impl FnMut(&[String]) -> bool) -> Vec<String> {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", self.unique("test"))
