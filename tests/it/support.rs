@@ -196,11 +196,6 @@ impl Worker {
         self.setup.folder.path()
     }
 
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder().join("log")).unwrap_or_default()
@@ -216,13 +211,6 @@ impl Worker {
     /// Asks.
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None)
-    }
-
-    /// Creates a connector.
-    pub(crate) fn create(&self, name: &str, settings: &[(&str, &str)]) -> Answer {
-        let config: serde_json::Map<_, _> =
-            settings.iter().map(|(key, value)| ((*key).to_owned(), Json::from(*value))).collect();
-        self.send("POST", "/connectors", Some(&serde_json::json!({"name": name, "config": config})))
     }
 
     /// Waits until a task of a connector has a state; gives its status.
@@ -290,10 +278,10 @@ impl Drop for Worker {
 /// An answer of the REST API.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
-    pub status: u16,
-    pub body: String,
-    pub location: Option<String>,
-    pub content_type: Option<String>,
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    pub(crate) location: Option<String>,
+    pub(crate) content_type: Option<String>,
 }
 
 impl Answer {
@@ -331,9 +319,9 @@ pub(crate) fn try_send(
 /// A real Apache Kafka.
 pub(crate) struct Kafka {
     /// Host and port of its plain listener.
-    pub bootstrap: String,
+    pub(crate) bootstrap: String,
     /// The folder that `scripts/kafka start` made.
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 /// The real Kafka that the tests were given; `None` when they are to do without it.
@@ -385,7 +373,7 @@ impl Kafka {
     }
 
     /// Produces records to one partition; returns once all are acknowledged.
-    pub fn produce_to(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
+    pub(crate) fn produce_to(&self, topic: &str, partition: i32, values: impl IntoIterator<Item = String>) {
         let producer = self.producer();
         for value in values {
             producer.send(BaseRecord::<(), str>::to(topic).partition(partition).payload(&value)).unwrap();
