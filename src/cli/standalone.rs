@@ -96,6 +96,8 @@ fn embedded_broker(args: &StandaloneArgs, raw: &mut RawConfig) -> Result<Option<
     let address = broker.bootstrap_servers().to_owned();
     log::info!(target: LOGGER, "embedded Kafka broker at {address} (to try things and to test, not to keep data in)");
     raw.set("bootstrap.servers", address);
+    // It keeps a member that left its group until the member's session ends: a sink that starts again waits for that.
+    raw.set_default("consumer.session.timeout.ms", "6000");
     Ok(Some(broker))
 }
 

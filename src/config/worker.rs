@@ -61,6 +61,11 @@ impl RawConfig {
     pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.settings.insert(key.into(), value.into());
     }
+
+    /// Sets one setting unless it is there.
+    pub fn set_default(&mut self, key: &str, value: &str) {
+        self.settings.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    }
 }
 
 /// Why the settings of a worker cannot be used.
