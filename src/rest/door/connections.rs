@@ -155,14 +155,13 @@ impl Connections {
         Admitted { connection, _place: Place { connections: Arc::clone(self), id } }
     }
 
-    /// Ends the connection that has been silent longest; one that is worked on only if all are.
-    /// `false` if there is none to end.
-    pub(crate) fn evict(&self) -> bool {
-        self.lock().evict()
+    /// Ends the connection that has been silent longest, if there is one that is not worked on.
+    pub(crate) fn evict_silent(&self) {
+        self.lock().evict_from(Phase::Waiting);
     }
 
-    /// Ends a connection as [`Connections::evict`] does and waits until one has ended and its descriptor is free, at
-    /// most `timeout`.
+    /// Ends the connection that has been silent longest, one that is worked on only if all are, and waits until one
+    /// has ended and its descriptor is free, at most `timeout`.
     pub(crate) fn evict_and_wait(&self, timeout: Duration) {
         let mut registry = self.lock();
         registry.evict();
@@ -219,14 +218,17 @@ impl Connections {
 }
 
 impl Registry {
+    /// Ends the connection that has been silent longest; one that is worked on only if all are. `false` if there is
+    /// none to end.
     fn evict(&mut self) -> bool {
-        let longest = |phase| {
-            self.by_id
-                .values()
-                .filter(|connection| connection.is(phase))
-                .min_by_key(|connection| (connection.silent_since.load(Ordering::Relaxed), connection.id))
-        };
-        let Some(victim) = longest(Phase::Waiting).or_else(|| longest(Phase::Working)) else { return false };
+        self.evict_from(Phase::Waiting) || self.evict_from(Phase::Working)
+    }
+
+    fn evict_from(&mut self, phase: Phase) -> bool {
+        let candidates = self.by_id.values().filter(|connection| connection.is(phase));
+        let longest = candidates
+            .min_by_key(|connection| (connection.silent_since.load(Ordering::Relaxed), connection.id));
+        let Some(victim) = longest else { return false };
         victim.phase.store(Phase::Closing as u8, Ordering::Release);
         victim.shut(Shutdown::Both);
         log::debug!("ended the connection of {} to make room", victim.peer);

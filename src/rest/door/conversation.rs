@@ -199,9 +199,7 @@ impl Conversation<'_> {
         let floor = self.floor;
         let connection = self.admitted.connection();
         let place = floor.clock.deadline(floor.limits.place_timeout);
-        let make_room = || {
-            floor.connections.evict();
-        };
+        let make_room = || floor.connections.evict_silent();
         let mut lease = floor.relay.lease(place, make_room).map_err(NoAnswer::Upstream)?;
         let deadline = Deadline::after(begun.instant, floor.limits.answer_timeout);
         self.outgoing.clear();

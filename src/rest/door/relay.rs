@@ -114,8 +114,8 @@ impl Relay {
         Ok(())
     }
 
-    /// A connection for one request: an unused one, or a new one. Where the system has no more to give, `make_room`
-    /// is called and the wait goes on until the deadline.
+    /// A connection for one request: an unused one, or a new one. Where no descriptor is left, `make_room` is called
+    /// and the wait goes on until the deadline.
     pub(super) fn lease(&self, deadline: Deadline, make_room: impl Fn()) -> io::Result<Lease<'_>> {
         loop {
             if let Some(line) = self.take_idle() {
@@ -133,7 +133,9 @@ impl Relay {
                 if self.no_line.is_new(now) {
                     log::warn!("requests wait for one another: cannot open a further connection: {error}");
                 }
-                make_room();
+                if is_shortage(&error) {
+                    make_room();
+                }
                 if deadline.passed(now) {
                     return Err(error);
                 }
@@ -230,6 +232,11 @@ impl Relay {
         drop(lines);
         self.returned.notify_all();
     }
+}
+
+/// Whether the process (`EMFILE`) or the system (`ENFILE`) has no descriptor left; both numbers are Linux's own.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 impl Idle {

@@ -125,7 +125,8 @@ impl Upstream for TinyHttp {
             *current = Instance::start(Arc::clone(&self.service), self.pool.clone())?;
             log::warn!("the HTTP server behind the door did not answer: a new one has taken its place");
         }
-        let stream = UnixStream::connect_addr(&current.address)?;
+        // Refused, it no longer listens: the next try finds it retired.
+        let stream = UnixStream::connect_addr(&current.address).inspect_err(|_| current.retire())?;
         Ok((stream, Arc::clone(&*current) as _))
     }
 }
@@ -312,5 +313,70 @@ fn turn_away(request: Request) {
         std::mem::forget(request);
     } else {
         drop(request.into_writer());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::rest::http::ListenerLabel;
+    use crate::rest::limits::ServerLimits;
+    use crate::rest::server::{HttpServer, ListenerConfig, Scheme};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_new_server_takes_the_place_of_one_that_stopped_accepting() {
+        let listener = ListenerConfig {
+            scheme: Scheme::Http,
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            tls: None,
+            label: ListenerLabel::Main,
+        };
+        let (arrived, arrivals) = bounded(8);
+        let (release, released) = bounded::<()>(0);
+        let bound = HttpServer::bind(&[listener], ServerLimits::default()).unwrap();
+        let handler = move |request: HttpRequest| {
+            if request.target == "/hold" {
+                arrived.send(()).unwrap();
+                // The other end is dropped to let it go.
+                assert!(released.recv_timeout(SOON).is_err());
+            }
+            HttpResponse::empty(204)
+        };
+        let server = bound.serve(Arc::new(handler)).unwrap();
+        let address = server.addresses()[0].address;
+        let ask = |path: &str| {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.set_read_timeout(Some(SOON)).unwrap();
+            write!(client, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+            client
+        };
+        let is_answered = |mut client: TcpStream| {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            answer.starts_with("HTTP/1.1 204 ")
+        };
+        // More than the connections that are kept, so that others have to be opened.
+        let hold = |count: usize| -> Vec<_> {
+            let clients = (0..count).map(|_| ask("/hold")).collect();
+            (0..count).for_each(|_| arrivals.recv_timeout(SOON).unwrap());
+            clients
+        };
+        let before = hold(3);
+        let first = Arc::clone(&server.behind.lock());
+        first.listening.shutdown(Shutdown::Both).unwrap();
+        let after = hold(4);
+        assert!(is_answered(ask("/")));
+        assert!(first.has_retired());
+        assert!(!Arc::ptr_eq(&first, &server.behind.lock()));
+        drop(release);
+        assert!(before.into_iter().chain(after).all(is_answered), "also by the one that has retired");
     }
 }
