@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client_log;
@@ -22,7 +23,6 @@ use super::topic_pattern::TopicPattern;
 use crate::api::ids::TopicPartition;
 use crate::api::sink::SinkOffsets;
 use crate::config::client::ClientSettings;
-use crate::stdx::error_class::ErrorClass;
 use crate::stdx::thread;
 use crate::stdx::time::{Clock, Deadline};
 
@@ -124,13 +124,12 @@ impl SinkConsumer {
             }
             Some(Err(error)) => {
                 let fault = KafkaFault::new("consume records", &error);
-                match fault.class() {
-                    ErrorClass::Fatal | ErrorClass::Bug => Err(fault),
-                    ErrorClass::Retriable => {
-                        client_log::client_error(&error, &fault.to_string());
-                        Ok(true)
-                    }
+                let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+                if is_fatal || fault.kind().ends_consumer() {
+                    return Err(fault);
                 }
+                client_log::client_error(&error, &fault.to_string());
+                Ok(true)
             }
             None => Ok(self.client.context().callbacks() != callbacks),
         }

@@ -49,6 +49,8 @@ pub enum FaultKind {
     GroupNotEmpty,
     /// There is no such group.
     UnknownGroup,
+    /// A partition has no committed offset, and nothing says where to begin.
+    NoOffset,
     /// A setting of the client is wrong.
     Config,
     /// No answer, or none in time.
@@ -187,6 +189,7 @@ impl FaultKind {
             | Code::FencedInstanceId => FaultKind::GroupMovedOn,
             Code::NonEmptyGroup | Code::GroupSubscribedToTopic => FaultKind::GroupNotEmpty,
             Code::GroupIdNotFound | Code::UnknownGroup => FaultKind::UnknownGroup,
+            Code::AutoOffsetReset | Code::NoOffset => FaultKind::NoOffset,
             Code::InvalidArgument | Code::InvalidConfig | Code::NotConfigured => FaultKind::Config,
             Code::BrokerTransportFailure
             | Code::AllBrokersDown
@@ -219,9 +222,37 @@ impl FaultKind {
             | FaultKind::ProducerLost
             | FaultKind::GroupNotEmpty
             | FaultKind::UnknownGroup
+            | FaultKind::NoOffset
             | FaultKind::Config
             | FaultKind::Other => ErrorClass::Fatal,
             FaultKind::Bug => ErrorClass::Bug,
+        }
+    }
+
+    /// Whether a consumer that met it cannot go on. All else it gets over by itself: a topic that is not there yet, a
+    /// broker that moved, a poll that came too late.
+    pub(super) fn ends_consumer(self) -> bool {
+        match self {
+            FaultKind::TopicAuthorization
+            | FaultKind::GroupAuthorization
+            | FaultKind::ClusterAuthorization
+            | FaultKind::Authentication
+            | FaultKind::Tls
+            | FaultKind::InvalidTopic
+            | FaultKind::NoOffset
+            | FaultKind::Config
+            | FaultKind::Bug => true,
+            FaultKind::RecordTooLarge
+            | FaultKind::UnknownTopic
+            | FaultKind::UnknownPartition
+            | FaultKind::InvalidRecord
+            | FaultKind::ProducerLost
+            | FaultKind::GroupMovedOn
+            | FaultKind::GroupNotEmpty
+            | FaultKind::UnknownGroup
+            | FaultKind::Unreachable
+            | FaultKind::Passing
+            | FaultKind::Other => false,
         }
     }
 
@@ -243,6 +274,7 @@ impl FaultKind {
             FaultKind::GroupMovedOn => "org.apache.kafka.clients.consumer.CommitFailedException",
             FaultKind::GroupNotEmpty => "org.apache.kafka.common.errors.GroupNotEmptyException",
             FaultKind::UnknownGroup => "org.apache.kafka.common.errors.GroupIdNotFoundException",
+            FaultKind::NoOffset => "org.apache.kafka.clients.consumer.NoOffsetForPartitionException",
             FaultKind::Config => "org.apache.kafka.common.config.ConfigException",
             FaultKind::Unreachable => "org.apache.kafka.common.errors.TimeoutException",
             FaultKind::Passing => "org.apache.kafka.common.errors.RetriableException",
@@ -289,6 +321,7 @@ impl FaultKind {
             FaultKind::GroupNotEmpty => {
                 "Stop the connector first, and any other member of its consumer group"
             }
+            FaultKind::NoOffset => "Set consumer.override.auto.offset.reset to earliest or latest",
             FaultKind::Config => "Check the client settings of the worker and the overrides of the connector",
             FaultKind::Unreachable => {
                 "Check bootstrap.servers, and that the broker is up and speaks this protocol"

@@ -7,6 +7,8 @@ use herdsman::api::ids::TopicPartition;
 use herdsman::api::sink::SinkOffsets;
 use herdsman::task::{SinkTopics, TaskEventKind, TaskWork, Tolerance};
 
+use rdkafka::types::RDKafkaRespErr;
+
 use crate::plugins::{Keeper, KeeperState, numbered};
 use crate::support::{HOUR, Rig, wait_until};
 
@@ -255,4 +257,21 @@ fn a_stop_without_a_broker_ends_within_its_bounds() {
     keeper.0.wait("the record after the outage", |state| {
         state.kept.iter().any(|(_, offset, _)| *offset == 10).then_some(())
     });
+}
+
+#[test]
+fn a_topic_that_is_not_there_yet_is_waited_for() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &numbered(10));
+    let missing = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    rig.broker.cluster().unwrap().topic_error("t", missing).unwrap();
+    let keeper = Keeper::new();
+    let mut spec = rig.keeper(&keeper, 0);
+    spec.client = spec.client.with("topic.metadata.refresh.interval.ms", "200");
+    rig.start(1, spec);
+    keeper.0.wait("batches without records", |state| (state.empty_puts > 5).then_some(()));
+    rig.broker.cluster().unwrap().topic_error("t", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    keeper.wait_for(10);
+    assert!(!rig.kinds().iter().any(|kind| matches!(kind, TaskEventKind::Failed { .. })));
 }
