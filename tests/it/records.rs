@@ -214,3 +214,13 @@ fn two_tasks_share_partitions_and_lose_nothing_in_a_restart() {
         (0..2).all(|task| log.contains(&format!("WorkerSinkTask{{id=sink-{task}}} Committing offsets ")))
     });
 }
+
+#[test]
+fn the_embedded_broker_outlives_a_reset_that_it_cannot_do() {
+    let worker = carrier().file("in.txt", "one\n").start().healthy();
+    assert_eq!(worker.send("PUT", "/connectors/sink/stop", None).status, 204);
+    let answer = worker.send("DELETE", "/connectors/sink/offsets", None);
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(answer.body.contains("the embedded broker cannot delete groups"), "{answer:?}");
+    assert_eq!(worker.get("/health").status, 200);
+}
