@@ -81,7 +81,13 @@ fn produce(bootstrap: &str, topic: &str, file: &str) -> Result<()> {
 
 fn consume(bootstrap: &str, topic: &str, count: u64, file: &str) -> Result<()> {
     let start = now();
-    let settings = [("group.id", "bare"), ("enable.auto.commit", "false"), ("auto.offset.reset", "earliest")];
+    let settings = [
+        ("group.id", "bare"),
+        ("enable.auto.commit", "false"),
+        ("auto.offset.reset", "earliest"),
+        // As the worker has it: with the default of a second the loop mostly waits.
+        ("fetch.queue.backoff.ms", "5"),
+    ];
     let consumer: BaseConsumer = client(bootstrap, &settings)?;
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, 0, Offset::Beginning)?;

@@ -149,6 +149,9 @@ impl ClientLayers<'_> {
             ("enable.auto.offset.store", "false"),
             // What is fetched ahead of the task, for all its partitions.
             ("queued.max.messages.kbytes", "16384"),
+            // How soon to look again whether there is room for more. The default of a second would leave a fast task
+            // without records most of the time.
+            ("fetch.queue.backoff.ms", "5"),
         ]
         .into_iter()
         .collect();

@@ -83,6 +83,7 @@ fn defaults_are_those_of_connect() {
         ("group.id", "connect-c"),
         ("enable.auto.commit", "false"),
         ("enable.auto.offset.store", "false"),
+        ("fetch.queue.backoff.ms", "5"),
         ("auto.offset.reset", "earliest"),
         ("isolation.level", "read_uncommitted"),
         ("partition.assignment.strategy", "range"),
