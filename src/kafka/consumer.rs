@@ -101,37 +101,22 @@ impl SinkConsumer {
     /// Adds to the batch what is there, up to `records_max` records in all. Never waits. Fails with what librdkafka
     /// does not get over by itself.
     pub fn fill(&mut self, records_max: usize) -> Result<Filled, KafkaFault> {
+        let mut callbacks = None;
         loop {
-            if self.client.context().has_membership() {
+            // What the group decides comes by a callback: without one the lock need not be asked for each record.
+            let seen = self.client.context().callbacks();
+            if callbacks.replace(seen) != Some(seen) && self.client.context().has_membership() {
                 return Ok(Filled::Membership);
             }
             if self.batch.is_full(records_max) {
                 return Ok(Filled::Full);
             }
-            if !self.poll()? {
-                return Ok(Filled::Drained);
+            match self.client.poll(Duration::ZERO) {
+                Some(Ok(message)) => self.batch.push(&message),
+                Some(Err(error)) => look_at(&error)?,
+                None if self.client.context().callbacks() == seen => return Ok(Filled::Drained),
+                None => {}
             }
-        }
-    }
-
-    /// Serves one message or callback, which are `true`; `false` when there is none.
-    fn poll(&mut self) -> Result<bool, KafkaFault> {
-        let callbacks = self.client.context().callbacks();
-        match self.client.poll(Duration::ZERO) {
-            Some(Ok(message)) => {
-                self.batch.push(&message);
-                Ok(true)
-            }
-            Some(Err(error)) => {
-                let fault = KafkaFault::new("consume records", &error);
-                let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
-                if is_fatal || fault.kind().ends_consumer() {
-                    return Err(fault);
-                }
-                client_log::client_error(&error, &fault.to_string());
-                Ok(true)
-            }
-            None => Ok(self.client.context().callbacks() != callbacks),
         }
     }
 
@@ -302,6 +287,16 @@ impl fmt::Debug for SinkConsumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SinkConsumer").field("filled", &self.batch.len()).finish_non_exhaustive()
     }
+}
+
+/// Fails with what librdkafka does not get over by itself; the rest is only told.
+fn look_at(error: &KafkaError) -> Result<(), KafkaFault> {
+    let fault = KafkaFault::new("consume records", error);
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) || fault.kind().ends_consumer() {
+        return Err(fault);
+    }
+    client_log::client_error(error, &fault.to_string());
+    Ok(())
 }
 
 fn list_of(partitions: &[TopicPartition]) -> TopicPartitionList {
