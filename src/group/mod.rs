@@ -4,6 +4,12 @@
 //! leader: it compares that with what is configured and tells each what to take up and what to give up
 //! ([`protocol::Assignment`]). Java workers may be among them, and may lead.
 //!
-//! Nothing here reads a clock or sends anything: bytes come in, bytes go out.
+//! Begin reading at [`leader::Leader::lead`]. Nothing here reads a clock or sends anything: bytes come in, bytes go out.
 
+pub mod assignor;
+pub mod division;
+pub mod eager;
+pub mod leader;
 pub mod protocol;
+#[cfg(test)]
+mod tests;

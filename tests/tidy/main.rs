@@ -36,6 +36,12 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Files that decide and do nothing else: no IO, no threads, no clock.
 const PURE: &[&str] = &[
+    "src/group/assignor.rs",
+    "src/group/assignor/ledger.rs",
+    "src/group/assignor/pause.rs",
+    "src/group/division.rs",
+    "src/group/eager.rs",
+    "src/group/leader.rs",
     "src/group/protocol.rs",
     "src/group/protocol/bytes.rs",
     "src/herder/mod.rs",

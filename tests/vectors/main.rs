@@ -1,9 +1,10 @@
-//! Converters, and the messages of the group, against recorded answers of Apache Kafka Connect.
+//! Converters, and the messages and assignors of the group, against recorded answers of Apache Kafka Connect.
 //!
 //! What is run: every `*.json` file of the folder named by `HERDSMAN_VECTORS` (default: `tests/vectors`) whose `format`
-//! is `connect-protocol/1`, or whose cases have an `op` of `to_connect` or `from_connect`.
+//! is `connect-protocol/1` or `assignor-rounds/1`, or whose cases have an `op` of `to_connect` or `from_connect`.
 //! Others in the folder have another form and other tests.
 
+mod assignor;
 mod protocol;
 mod typed;
 
@@ -91,7 +92,9 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
 fn check_run(run: usize, what: &str, folder: &Path) {
     let can_be_run = |path: &PathBuf| {
         let file = read(path);
-        file["format"] == protocol::FORMAT || conversions(&file).is_some()
+        file["format"] == protocol::FORMAT
+            || file["format"] == assignor::FORMAT
+            || conversions(&file).is_some()
     };
     let may_lack = named_folder().is_some() && json_files(folder).iter().any(can_be_run);
     assert!(run > 0 || may_lack, "no {what} in {}", folder.display());
