@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("signals", &["stdx"]),
     ("logging", &["stdx"]),
     ("kafka", &["api", "config", "stdx"]),
+    ("group", &["api", "config", "kafka", "stdx"]),
     ("store", &["api", "config", "kafka", "stdx"]),
     ("connector", &["api", "config", "stdx"]),
     ("task", &["api", "config", "kafka", "store", "stdx"]),
@@ -35,6 +36,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Files that decide and do nothing else: no IO, no threads, no clock.
 const PURE: &[&str] = &[
+    "src/group/assignor.rs",
+    "src/group/assignor/ledger.rs",
+    "src/group/assignor/pause.rs",
+    "src/group/division.rs",
+    "src/group/eager.rs",
+    "src/group/leader.rs",
+    "src/group/protocol.rs",
+    "src/group/protocol/bytes.rs",
     "src/herder/mod.rs",
     "src/herder/connector_entry.rs",
     "src/herder/events.rs",

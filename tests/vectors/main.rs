@@ -1,8 +1,11 @@
-//! The converters against recorded answers of Apache Kafka Connect.
+//! Converters, and the messages and assignors of the group, against recorded answers of Apache Kafka Connect.
 //!
-//! Every `*.json` file of the folder named by `HERDSMAN_VECTORS` (default: `tests/vectors`) whose cases have an `op` of
-//! `to_connect` or `from_connect` is run; others in the folder have another form and other tests.
+//! What is run: every `*.json` file of the folder named by `HERDSMAN_VECTORS` (default: `tests/vectors`) whose `format`
+//! is `connect-protocol/1` or `assignor-rounds/1`, or whose cases have an `op` of `to_connect` or `from_connect`.
+//! Others in the folder have another form and other tests.
 
+mod assignor;
+mod protocol;
 mod typed;
 
 use std::path::{Path, PathBuf};
@@ -19,19 +22,14 @@ use serde_json::Value as Json;
 
 #[test]
 fn converters_answer_as_apache_does() {
-    let folder = std::env::var_os("HERDSMAN_VECTORS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"), PathBuf::from);
+    let folder = named_folder().unwrap_or_else(own_folder);
     let mut registry = Registry::new();
     herdsman::plugins::converters::register(&mut registry);
 
     let (mut run, mut failures) = (0, Vec::new());
     for path in json_files(&folder) {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let file: Json =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let Some(cases) = file["cases"].as_array().filter(|cases| cases.iter().all(is_conversion)) else {
-            continue;
-        };
+        let file = read(&path);
+        let Some(cases) = conversions(&file) else { continue };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if file["count"].as_u64() != u64::try_from(cases.len()).ok() {
             failures.push(format!("{name}: count is {}, but there are {} cases", file["count"], cases.len()));
@@ -42,8 +40,42 @@ fn converters_answer_as_apache_does() {
             Some(format!("{name}: {}: {difference}", case["name"].as_str().unwrap_or("a case without name")))
         }));
     }
-    assert!(run > 0, "no case in {}", folder.display());
+    check_run(run, "cases of converters", &folder);
     assert!(failures.is_empty(), "{} of {run} cases:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn named_folder() -> Option<PathBuf> {
+    std::env::var_os("HERDSMAN_VECTORS").map(PathBuf::from)
+}
+
+fn own_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
+}
+
+/// Runs `check` on each of the `list` of each file of that format; `Err` says how the answer differs.
+fn check_format(format: &str, list: &str, check: impl Fn(&Json) -> Result<(), String>) {
+    let folder = named_folder().unwrap_or_else(own_folder);
+    let files = json_files(&folder).into_iter().map(|path| read(&path));
+    let (mut run, mut failures) = (0, Vec::new());
+    for file in files.filter(|file| file["format"] == format) {
+        for vector in file[list].as_array().into_iter().flatten() {
+            run += 1;
+            let name = vector["name"].as_str().unwrap_or("a vector without name");
+            failures.extend(check(vector).err().map(|difference| format!("{name}: {difference}")));
+        }
+    }
+    check_run(run, &format!("{list} of {format}"), &folder);
+    assert!(failures.is_empty(), "{} of {run} {list}:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// `Err` when what came is not what was expected.
+fn compare<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, got: &T) -> Result<(), String> {
+    if expected == got { Ok(()) } else { Err(format!("{what}: expected {expected:?}, got {got:?}")) }
+}
+
+fn read(path: &Path) -> Json {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn json_files(folder: &Path) -> Vec<PathBuf> {
@@ -56,8 +88,22 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn is_conversion(case: &Json) -> bool {
-    matches!(case["op"].as_str(), Some("to_connect" | "from_connect"))
+/// Nothing run is nothing shown. A folder that was named need not have everything, but something.
+fn check_run(run: usize, what: &str, folder: &Path) {
+    let can_be_run = |path: &PathBuf| {
+        let file = read(path);
+        file["format"] == protocol::FORMAT
+            || file["format"] == assignor::FORMAT
+            || conversions(&file).is_some()
+    };
+    let may_lack = named_folder().is_some() && json_files(folder).iter().any(can_be_run);
+    assert!(run > 0 || may_lack, "no {what} in {}", folder.display());
+}
+
+/// The cases of a file of conversions.
+fn conversions(file: &Json) -> Option<&Vec<Json>> {
+    let is_conversion = |case: &Json| matches!(case["op"].as_str(), Some("to_connect" | "from_connect"));
+    file["cases"].as_array().filter(|cases| cases.iter().all(is_conversion))
 }
 
 /// Runs a case; `Err` says how the answer differs.
