@@ -8,7 +8,7 @@ use crate::api::Settings;
 use crate::api::ids::ConnectorName;
 use crate::api::registry::VERSION;
 use crate::connector::{ConnectorEvent, ConnectorEventKind};
-use crate::store::config_state::{ConfigEntry, ConnectorConfig, TargetState};
+use crate::store::config_state::{ConnectorConfig, TargetState};
 use crate::task::{TaskEvent, TaskEventKind};
 
 impl Herder {
@@ -41,6 +41,7 @@ impl Herder {
             (ConnectorEventKind::ReconfigurationRequested, Instance::Running(_)) => {
                 entry.task_configs = match entry.task_configs {
                     TaskConfigs::Settled | TaskConfigs::Due => TaskConfigs::Due,
+                    TaskConfigs::DueAfter(deadline) => TaskConfigs::DueAfter(deadline),
                     TaskConfigs::Asked | TaskConfigs::AskedAndDue => TaskConfigs::AskedAndDue,
                 };
             }
@@ -62,11 +63,10 @@ impl Herder {
     fn task_configs_made(&mut self, name: &ConnectorName, tasks: Vec<Settings>, effects: &mut Effects) {
         let Some(entry) = self.connectors.get_mut(name) else { return };
         let changed = self.configs.connector(name).is_some_and(|config| {
-            let same = config.tasks == tasks && config.tasks_made_from == config.settings;
-            config.target == TargetState::Started && !same
+            config.target == TargetState::Started && config.tasks_differ(&tasks)
         });
         if changed {
-            effects.push(Effect::WriteConfig(ConfigEntry::Tasks { name: name.clone(), tasks }, None));
+            self.write_tasks(name, tasks, effects);
         } else {
             entry.task_configs_done();
         }
@@ -137,7 +137,7 @@ impl Herder {
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         name: &ConnectorName,
         waiter: Waiter,
@@ -168,10 +168,10 @@ impl Herder {
 
 impl ConnectorEntry {
     /// Whether the connector was asked for its tasks: what it says unasked was meant for an earlier question.
-    fn is_asked(&self) -> bool {
+    pub(super) fn is_asked(&self) -> bool {
         match self.task_configs {
             TaskConfigs::Asked | TaskConfigs::AskedAndDue => true,
-            TaskConfigs::Settled | TaskConfigs::Due => false,
+            TaskConfigs::Settled | TaskConfigs::Due | TaskConfigs::DueAfter(_) => false,
         }
     }
 
@@ -180,7 +180,9 @@ impl ConnectorEntry {
         self.task_configs = match self.task_configs {
             TaskConfigs::Asked | TaskConfigs::Settled => TaskConfigs::Settled,
             TaskConfigs::Due | TaskConfigs::AskedAndDue => TaskConfigs::Due,
+            TaskConfigs::DueAfter(deadline) => TaskConfigs::DueAfter(deadline),
         };
+        self.task_configs_backoff.reset();
     }
 }
 

@@ -328,7 +328,11 @@ impl<'a> Sim<'a> {
         match event {
             HerderEvent::KafkaReached => self.stores[0] = true,
             HerderEvent::OffsetsRead(Ok(())) => self.stores[1] = true,
-            HerderEvent::Config(entry, _) => self.configs.apply(entry),
+            HerderEvent::ConfigRead(records, _) => {
+                for record in records {
+                    self.configs.apply(record);
+                }
+            }
             HerderEvent::Connector(ConnectorEvent { name, epoch, kind }) => {
                 let told = match kind {
                     ConnectorEventKind::Started => Told::Runs,
@@ -375,7 +379,13 @@ impl<'a> Sim<'a> {
                 let at = self.schedule.now() + self.random.delay();
                 self.schedule.at(at, Coming::Validated(operation, settings));
             }
-            Effect::WriteConfig(entry, operation) => echo.push_back(HerderEvent::Config(entry, operation)),
+            Effect::WriteConfig(write, operation) => {
+                let why = HerderError::Failed(write.failure().to_owned());
+                match operation.filter(|_| self.random.percent(2)) {
+                    Some(failed) => echo.push_back(HerderEvent::ConfigWritten(failed, Err(why))),
+                    None => echo.extend(HerderEvent::of_write_in_memory(&write, operation)),
+                }
+            }
             Effect::StartConnector { name, epoch, settings, .. } => {
                 let config = self.started(&name);
                 assert_eq!(config.settings, settings, "{name} starts with settings that are not in force");

@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Files that decide and do nothing else: no IO, no threads, no clock.
 const PURE: &[&str] = &[
     "src/herder/mod.rs",
+    "src/herder/config_changes.rs",
     "src/herder/connector_entry.rs",
     "src/herder/events.rs",
     "src/herder/msg.rs",
@@ -43,11 +44,18 @@ const PURE: &[&str] = &[
     "src/herder/operations.rs",
     "src/herder/reconcile.rs",
     "src/herder/requests.rs",
+    "src/herder/session_key.rs",
     "src/herder/startup.rs",
     "src/rest/framing.rs",
+    "src/store/config_records.rs",
     "src/store/config_state.rs",
+    "src/store/config_write.rs",
     "src/store/java_map.rs",
     "src/store/offset_record.rs",
+    "src/store/record_json.rs",
+    "src/store/session_key.rs",
+    "src/store/status_records.rs",
+    "src/store/status_table.rs",
     "src/task/submitted.rs",
 ];
 
