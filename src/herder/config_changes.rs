@@ -3,12 +3,11 @@
 use std::time::Instant;
 
 use super::Herder;
-use super::connector_entry::{TaskConfigs, Waiter};
-use super::msg::{Answer, Effect, Effects, HerderError, OperationId, Written};
-use super::operations::{Asker, Operation, TasksWrite, Write, refuse};
+use super::connector_entry::Waiter;
+use super::msg::{Answer, Effect, Effects, OperationId, Written};
+use super::operations::{Asker, Operation, Write, refuse};
 use crate::api::Settings;
-use crate::api::ids::{ConfigOffset, ConnectorName};
-use crate::stdx::time::Deadline;
+use crate::api::ids::{ConfigOffset, ConnectorName, Epoch};
 use crate::store::config_records::{ConfigRecord, stored};
 use crate::store::config_state::ConfigChange;
 use crate::store::config_write::ConfigWrite;
@@ -23,10 +22,9 @@ impl Herder {
     /// Has the tasks of a connector written that it said it has.
     pub(super) fn write_tasks(&mut self, name: &ConnectorName, tasks: Vec<Settings>, effects: &mut Effects) {
         let Some(entry) = self.connectors.get(name) else { return };
-        let before = self.configs.connector(name).map(|config| config.tasks_revision);
-        let operation = TasksWrite { name: name.clone(), epoch: entry.epoch, before };
+        let operation = Operation::WritingTasks(name.clone(), entry.epoch);
         let write = ConfigWrite::Tasks { name: name.clone(), tasks: tasks.into_iter().map(stored).collect() };
-        self.write_config(write, Operation::WritingTasks(operation), effects);
+        self.write_config(write, operation, effects);
     }
 
     /// Records were read: they are in force from here on.
@@ -36,19 +34,15 @@ impl Herder {
                 self.note_written(name);
             }
             match self.configs.apply(record) {
-                ConfigChange::ConnectorUpdated(name) | ConfigChange::TargetChanged(name) => {
+                ConfigChange::ConnectorUpdated(name)
+                | ConfigChange::TasksUpdated { name, .. }
+                | ConfigChange::TargetChanged(name) => {
                     self.changed.insert(name);
                 }
                 ConfigChange::ConnectorRemoved(name) => {
                     if let Some(connector) = self.connectors.get_mut(&name) {
                         // A new connector of its name has not used them.
                         connector.topics.clear();
-                    }
-                    self.changed.insert(name);
-                }
-                ConfigChange::TasksUpdated { name, .. } => {
-                    if let Some(connector) = self.connectors.get_mut(&name) {
-                        connector.task_configs_done();
                     }
                     self.changed.insert(name);
                 }
@@ -69,7 +63,8 @@ impl Herder {
             Operation::Writing(Write { name, .. }, written @ None) if name == connector => Some(written),
             Operation::Writing(..)
             | Operation::Validating(_)
-            | Operation::WritingTasks(_)
+            | Operation::Patching { .. }
+            | Operation::WritingTasks(..)
             | Operation::Ending(..)
             | Operation::Targeting(_)
             | Operation::ModifyingOffsets(..) => None,
@@ -88,49 +83,78 @@ impl Herder {
         effects: &mut Effects,
     ) {
         match (self.operations.remove(&operation), outcome) {
-            (Some(Operation::Writing(write, written)), Ok(())) => {
-                let waiter = match write.asker {
+            (Some(Operation::Writing(write, written)), outcome) => {
+                self.settings_written(write, written, outcome, effects);
+            }
+            (Some(Operation::WritingTasks(name, epoch)), outcome) => {
+                self.tasks_written(now, &name, epoch, outcome, effects);
+            }
+            (Some(Operation::Ending(name, reply)), Ok(())) => self.wait(&name, Waiter::Stopped(reply)),
+            (Some(Operation::Ending(_, reply) | Operation::Targeting(reply)), outcome) => {
+                effects.answer(reply, outcome);
+            }
+            (
+                Some(Operation::Validating(_) | Operation::Patching { .. } | Operation::ModifyingOffsets(..))
+                | None,
+                _,
+            ) => {}
+        }
+    }
+
+    fn settings_written(
+        &mut self,
+        write: Write,
+        written: Option<Written>,
+        outcome: Answer<()>,
+        effects: &mut Effects,
+    ) {
+        let Write { name, asker, .. } = write;
+        match outcome {
+            Ok(()) => {
+                let waiter = match asker {
                     Asker::CommandLine { file } => Waiter::CommandLine { file },
                     Asker::Create(reply) => Waiter::Created(reply),
                     Asker::Put(reply) | Asker::Patch { reply, .. } => {
                         Waiter::Put(written.unwrap_or(Written::Updated), reply)
                     }
                 };
-                self.wait(&write.name, waiter);
+                self.wait(&name, waiter);
             }
-            (Some(Operation::Writing(write, _)), Err(why)) => refuse(write.asker, why, effects),
-            (Some(Operation::WritingTasks(write)), Err(why)) => {
-                self.tasks_not_written(now, &write, &why, effects);
+            Err(why) => refuse(asker, why, effects),
+        }
+        let waits = |it: &Operation| matches!(it, Operation::Patching { name: of, .. } if *of == name);
+        let patches = self.operations.iter().filter(|(_, operation)| waits(operation)).map(|(id, _)| *id);
+        for patch in patches.collect::<Vec<_>>() {
+            if let Some(Operation::Patching { name, changes, reply }) = self.operations.remove(&patch) {
+                self.patch(name, changes, reply, effects);
             }
-            (Some(Operation::Ending(name, reply)), Ok(())) => self.wait(&name, Waiter::Stopped(reply)),
-            (Some(Operation::Ending(_, reply) | Operation::Targeting(reply)), outcome) => {
-                effects.answer(reply, outcome);
-            }
-            // Tasks are done when they were read back.
-            (Some(Operation::WritingTasks(_)), Ok(())) => {}
-            (Some(Operation::Validating(_) | Operation::ModifyingOffsets(..)) | None, _) => {}
         }
     }
 
-    /// The tasks that a connector has could not be written: it is asked again after a while. Who waits for them is told
-    /// now.
-    fn tasks_not_written(&mut self, now: Instant, write: &TasksWrite, why: &HerderError, effects: &mut Effects) {
-        let TasksWrite { name, epoch, before } = write;
-        let revision = self.configs.connector(name).map(|config| config.tasks_revision);
+    /// What an instance of a connector said of its tasks was written. If that failed, it is asked again after a while,
+    /// and who waits for the tasks is told now.
+    fn tasks_written(
+        &mut self,
+        now: Instant,
+        name: &ConnectorName,
+        epoch: Epoch,
+        outcome: Answer<()>,
+        effects: &mut Effects,
+    ) {
         let Some(entry) = self.connectors.get_mut(name) else { return };
-        // Tasks were written since, perhaps these after all; or another instance is asked.
-        if revision != *before || entry.epoch != *epoch || !entry.is_asked() {
+        // Another instance is asked, or none.
+        if entry.epoch != epoch || !entry.is_asked() {
             return;
         }
+        self.changed.insert(name.clone());
+        let Err(why) = outcome else { return entry.task_configs_done() };
         log::warn!("cannot write the tasks of connector {name} and will try again: {why}");
-        let delay = entry.task_configs_backoff.next_delay(0.0);
-        entry.task_configs = TaskConfigs::DueAfter(Deadline::after(now, delay));
+        entry.ask_for_tasks_later(now);
         let waiters = std::mem::take(&mut entry.waiters);
         let (waiting, others): (Vec<_>, Vec<_>) = waiters.into_iter().partition(Waiter::is_for_tasks);
         entry.waiters = others;
         for waiter in waiting {
             self.answer(name, waiter, Err(why.clone()), effects);
         }
-        self.changed.insert(name.clone());
     }
 }

@@ -83,7 +83,7 @@ pub(super) enum TaskConfigs {
     Due,
     /// What it said could not be written: it is to be asked again, but not before the deadline.
     DueAfter(Deadline),
-    /// The connector was asked, or what it said is being written.
+    /// The connector was asked, and what it said is not written yet.
     Asked,
     /// The connector was asked, and meanwhile it became due again.
     AskedAndDue,

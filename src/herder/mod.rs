@@ -126,7 +126,7 @@ impl Herder {
             HerderEvent::ConfigWritten(operation, outcome) => {
                 self.config_written(now, operation, outcome, effects);
             }
-            HerderEvent::Connector(event) => self.connector_event(event, effects),
+            HerderEvent::Connector(event) => self.connector_event(now, event, effects),
             HerderEvent::Task(event) => self.task_event(event),
             HerderEvent::OffsetsModified(operation, outcome) => {
                 self.offsets_modified(operation, outcome, effects)

@@ -31,16 +31,6 @@ pub(super) struct Write {
     pub(super) asker: Asker,
 }
 
-/// The settings of a connector's tasks on their way to the config store.
-#[derive(Debug)]
-pub(super) struct TasksWrite {
-    pub(super) name: ConnectorName,
-    /// The instance that said what they are.
-    pub(super) epoch: Epoch,
-    /// What was in force when it said so.
-    pub(super) before: Option<Revision>,
-}
-
 /// What goes on outside.
 #[derive(Debug)]
 pub(super) enum Operation {
@@ -48,8 +38,10 @@ pub(super) enum Operation {
     Validating(Write),
     /// Settings are written; known from when they were read back is whether they made the connector.
     Writing(Write, Option<Written>),
-    /// What a connector said of its tasks is written.
-    WritingTasks(TasksWrite),
+    /// Changes of settings wait for the end of another write of them: what was checked would undo it.
+    Patching { name: ConnectorName, changes: Draft, reply: Reply<Answer<(Written, ConnectorInfo)>> },
+    /// What this instance of a connector said of its tasks is written.
+    WritingTasks(ConnectorName, Epoch),
     /// A deletion or a stop is written.
     Ending(ConnectorName, Reply<Answer<()>>),
     /// A pause or resume is written.
@@ -69,6 +61,10 @@ impl Herder {
         let Some(Operation::Validating(write)) = self.operations.remove(&operation) else { return };
         let Write { name, target, asker } = write;
         let asker = match asker {
+            Asker::Patch { changes, reply, .. } if self.is_being_written(&name) => {
+                self.next_operation(Operation::Patching { name, changes, reply });
+                return;
+            }
             Asker::Patch { changes, base, reply } if !self.is_revision(&name, base) => {
                 // Another write came between: what was checked would undo it.
                 return self.patch(name, changes, reply, effects);
@@ -109,11 +105,24 @@ impl Herder {
         self.operations.values().any(|operation| match operation {
             Operation::Writing(write, _) => write.name == *name,
             Operation::Validating(_)
-            | Operation::WritingTasks(_)
+            | Operation::Patching { .. }
+            | Operation::WritingTasks(..)
             | Operation::Ending(..)
             | Operation::Targeting(_)
             | Operation::ModifyingOffsets(..) => false,
         })
+    }
+
+    /// Whether a deletion or a stop of a connector is being written.
+    pub(super) fn is_ending(&self, name: &ConnectorName) -> bool {
+        let of = |operation: &Operation| matches!(operation, Operation::Ending(ending, _) if ending == name);
+        self.operations.values().any(of)
+    }
+
+    /// Whether what an instance of a connector said of its tasks is being written.
+    pub(super) fn is_writing_tasks(&self, name: &ConnectorName) -> bool {
+        let of = |operation: &Operation| matches!(operation, Operation::WritingTasks(of, _) if of == name);
+        self.operations.values().any(of)
     }
 
     /// A change of offsets is done: the connector may run again.

@@ -80,8 +80,7 @@ impl ConnectorEntry {
                 if !keep {
                     effects.push(Effect::StopConnector(wanted.name.clone(), self.epoch));
                     self.instance = Instance::Stopping(Deadline::after(wanted.now, CONNECTOR_STOP_TIMEOUT));
-                } else if self.task_configs.is_due(wanted.now)
-                    && self.instance == Instance::Running(revision)
+                } else if self.task_configs.is_due(wanted.now) && self.instance == Instance::Running(revision)
                 {
                     effects.push(Effect::MakeTaskConfigs(wanted.name.clone(), self.epoch));
                     self.task_configs = TaskConfigs::Asked;

@@ -201,7 +201,11 @@ impl SessionKeys {
             accepted: accepted.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(", "),
         })?;
         let key = self.key.as_ref().ok_or(SignatureError::NoKey)?;
-        if algorithm.verify(key.expose(), body, &signature.code) { Ok(()) } else { Err(SignatureError::Invalid) }
+        if algorithm.verify(key.expose(), body, &signature.code) {
+            Ok(())
+        } else {
+            Err(SignatureError::Invalid)
+        }
     }
 
     fn end_of(&self, key: &SessionKey) -> Expiry {
@@ -318,7 +322,10 @@ mod tests {
             ),
         ] {
             let signed = keys(settings).sign(body.as_bytes()).unwrap();
-            assert_eq!((signed.algorithm_header(), signed.signature_header().as_str()), (algorithm, signature));
+            assert_eq!(
+                (signed.algorithm_header(), signed.signature_header().as_str()),
+                (algorithm, signature)
+            );
         }
     }
 
@@ -363,8 +370,10 @@ mod tests {
 
     #[test]
     fn what_was_signed_is_accepted_until_the_key_changes() {
-        let all =
-            KeySettings { verification: vec![MacAlgorithm::HmacSha512, MacAlgorithm::HmacSha256], ..settings() };
+        let all = KeySettings {
+            verification: vec![MacAlgorithm::HmacSha512, MacAlgorithm::HmacSha256],
+            ..settings()
+        };
         let (sender, mut receiver) = (keys(settings()), keys(all));
         for body in [&b""[..], b"[]"] {
             let signature = sender.sign(body);

@@ -333,7 +333,10 @@ impl World {
                 self.note(&name);
                 let events = if self.failing.contains(&name) {
                     let why = HerderError::Failed(write.failure().to_owned());
-                    operation.map(|operation| HerderEvent::ConfigWritten(operation, Err(why))).into_iter().collect()
+                    operation
+                        .map(|operation| HerderEvent::ConfigWritten(operation, Err(why)))
+                        .into_iter()
+                        .collect()
                 } else {
                     HerderEvent::of_write_in_memory(&write, operation)
                 };

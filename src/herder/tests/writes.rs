@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{World, bad, good, none, secs};
 use crate::connector::ConnectorEventKind;
-use crate::herder::msg::{Exit, HerderError, Written};
+use crate::herder::msg::{Exit, HerderError, Request, Written};
 use crate::store::config_state::TargetState;
 
 fn failed(why: &str) -> HerderError {
@@ -113,7 +113,74 @@ fn a_failure_that_is_told_of_what_was_written_after_all_is_told_and_no_more() {
     world.release_log_too_late(&why);
     assert_eq!(world.log(), "stop a-0, start a-0, start a-1");
     world.advance(secs(60));
-    assert_eq!((world.log().as_str(), world.tasks("a")), ("", 2), "they are in force");
+    assert_eq!((world.log().as_str(), world.tasks("a")), ("tasks a", 2), "they are in force");
+}
+
+#[test]
+fn a_patch_waits_for_the_end_of_another_write_of_the_settings() {
+    for fails in [false, true] {
+        let mut world = World::running("a", 1);
+        world.hold_log();
+        if fails {
+            world.fail("write a");
+        }
+        let put = world.put("a", &[("x", "set")]);
+        let changes = [("y".to_owned(), Some("set".to_owned()))];
+        let patch = world.ask(|reply| Request::Patch { name: "a".into(), changes: changes.into(), reply });
+        assert_eq!(world.log(), "validate a, write a, validate a");
+        world.let_go("write a");
+        world.release_log();
+        assert_eq!(put.poll().map(|answer| answer.is_err()), Some(fails));
+        let config = good(&patch).1.config;
+        assert_eq!((config.contains_key("x"), config.contains_key("y")), (!fails, true));
+    }
+}
+
+#[test]
+fn tasks_that_are_told_while_a_stop_is_written_do_not_come_after_it() {
+    let stop = "write 0 tasks of a, write a Stopped";
+    let mut world = World::running("a", 1);
+    let ask = |world: &mut World| {
+        world.set_tasks("a", 2);
+        world.hold_log();
+        let stop = world.stop("a");
+        world.connector_reports("a", ConnectorEventKind::ReconfigurationRequested);
+        stop
+    };
+    world.fail(stop);
+    let failing = ask(&mut world);
+    assert_eq!(world.log(), format!("{stop}, tasks a"));
+    world.release_log();
+    bad(&failing);
+    world.advance(Duration::from_millis(250));
+    assert_eq!(
+        world.log(),
+        "tasks a, write 2 tasks of a, stop a-0, start a-0, start a-1",
+        "it goes on after all"
+    );
+    world.let_go(stop);
+    let stopping = ask(&mut world);
+    world.release_log();
+    good(&stopping);
+    world.advance(secs(60));
+    assert_eq!((world.status("a").as_str(), world.tasks("a")), ("STOPPED", 0));
+}
+
+#[test]
+fn what_an_earlier_instance_said_of_its_tasks_does_not_stay_in_force() {
+    let mut world = World::running("a", 1);
+    world.set_tasks("a", 2);
+    world.hold_log();
+    world.connector_reports("a", ConnectorEventKind::ReconfigurationRequested);
+    let restart = world.restart("a");
+    assert_eq!(
+        world.log(),
+        "tasks a, write 2 tasks of a, stop a, start a, tasks a, write 1 tasks of a",
+        "there is one in force, but there will be two"
+    );
+    world.release_log();
+    good(&restart);
+    assert_eq!((world.tasks("a"), world.status("a").as_str()), (1, "RUNNING 0:RUNNING"));
 }
 
 #[test]
