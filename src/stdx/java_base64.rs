@@ -1,8 +1,8 @@
 //! Base64 as `java.util.Base64` reads it: the standard alphabet, with the padding or without all of it.
 
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 
 /// Bits behind the last byte may be set: Java drops them.
 const UNPADDED: GeneralPurpose = reader(DecodePaddingMode::RequireNone);

@@ -181,9 +181,9 @@ impl ConfigRecord {
     pub fn value(&self) -> Option<Vec<u8>> {
         let object = match self {
             ConfigRecord::Connector { settings, .. } | ConfigRecord::Task { settings, .. } => {
-                let properties = settings
-                    .iter()
-                    .fold(ObjectWriter::new(), |object, (key, value)| object.text_or_null(key, value.as_deref()));
+                let properties = settings.iter().fold(ObjectWriter::new(), |object, (key, value)| {
+                    object.text_or_null(key, value.as_deref())
+                });
                 ObjectWriter::new().object("properties", properties)
             }
             ConfigRecord::Removed(_) | ConfigRecord::Target { state: None, .. } => return None,
@@ -270,7 +270,7 @@ fn read_session_key(value: Option<Json>) -> Read {
     let text = |member: &str| members.get(member).and_then(Json::as_str);
     let bytes = java_base64::decode(text("key").ok_or("it has no key")?.as_bytes());
     let bytes = bytes.ok().filter(|bytes| !bytes.is_empty()).ok_or("its key is no base64")?;
-    let algorithm = text("algorithm").filter(|name| !name.is_empty()).ok_or("it has no algorithm")?;
+    let algorithm = text("algorithm").ok_or("it has no algorithm")?;
     let created = members.get("creation-timestamp").and_then(Json::as_i64);
     let created_ms = created.ok_or("it has no creation timestamp")?;
     Ok(Some(ConfigRecord::SessionKey(SessionKey::new(bytes, algorithm, created_ms))))

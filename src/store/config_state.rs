@@ -94,6 +94,8 @@ impl ConnectorConfig {
 struct NameRecords {
     /// What a user wants of a connector that is not configured.
     target: Option<TargetState>,
+    /// Whether it was inconsistent when it was deleted; until tasks are committed again, it is.
+    inconsistent: bool,
     /// The tasks that were read since the last commit; `None` until the first task of a connector.
     deferred: Option<BTreeMap<u32, Settings>>,
     /// Counts the commits that brought tasks.
@@ -234,14 +236,15 @@ impl ConfigState {
                 config.revision = revision;
             }
             None => {
+                let records = self.of_name(name);
                 let config = ConnectorConfig {
                     settings,
                     revision,
-                    target: self.of_name(name).target.take().unwrap_or(TargetState::Started),
+                    target: records.target.take().unwrap_or(TargetState::Started),
                     tasks: Vec::new(),
                     tasks_revision: revision,
                     tasks_made_from: Settings::new(),
-                    inconsistent: false,
+                    inconsistent: std::mem::take(&mut records.inconsistent),
                 };
                 self.connectors.insert(name.clone(), config);
             }
@@ -257,6 +260,7 @@ impl ConfigState {
         if let Some(config) = config {
             // Until its own tombstone comes.
             records.target = Some(config.target);
+            records.inconsistent = config.inconsistent;
         }
         ConfigChange::ConnectorRemoved(name.clone())
     }

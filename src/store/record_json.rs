@@ -5,8 +5,8 @@ use serde_json::{Map, Value as Json};
 
 use super::java_json;
 
-/// Reads a value as Apache reads it: nothing, blanks and `null` are a tombstone, and what stands behind the first JSON
-/// value is passed over.
+/// Reads a value as Apache reads it: nothing, blanks and `null` are none, and what stands behind the first JSON value is
+/// passed over.
 pub(super) fn parse(value: Option<&[u8]>) -> Result<Option<Json>, serde_json::Error> {
     let Some(bytes) = value.filter(|bytes| !bytes.trim_ascii().is_empty()) else { return Ok(None) };
     let json = Json::deserialize(&mut serde_json::Deserializer::from_slice(bytes))?;
@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn values_are_read_as_apache_reads_them() {
-        for tombstone in [None, Some(&b""[..]), Some(b" \t\r\n"), Some(b"null"), Some(b" null ")] {
-            assert_eq!(parse(tombstone).unwrap(), None, "{tombstone:?}");
+        for none in [None, Some(&b""[..]), Some(b" \t\r\n"), Some(b"null"), Some(b" null ")] {
+            assert_eq!(parse(none).unwrap(), None, "{none:?}");
         }
         for (bytes, expected) in [
             (&b"{\"a\":1} x"[..], "{\"a\":1}"),

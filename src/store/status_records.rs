@@ -137,19 +137,25 @@ impl StatusRecord {
     /// It is none that workers write.
     pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Self, StatusRecordError> {
         let key = String::from_utf8_lossy(key.ok_or(StatusRecordError::NoKey)?).into_owned();
-        let value = record_json::parse(value).map_err(StatusRecordError::NoJson)?;
         let name = key.strip_prefix(CONNECTOR).filter(|name| !name.is_empty());
         let of = name.map(|name| StatusOf::Connector(name.into()));
         let of = of.or_else(|| key.strip_prefix(TASK).and_then(task_id).map(StatusOf::Task));
-        let read = if let Some(of) = of {
-            read_value(value, read_status).map(|status| StatusRecord::Status(of, status))
+        let wrong = |what| StatusRecordError::Malformed { key: key.clone(), what };
+        // Unlike in the config topic, only a record without any value is a tombstone.
+        let members = value.map(|value| {
+            let json = record_json::parse(Some(value)).map_err(StatusRecordError::NoJson)?;
+            record_json::object(json).map_err(wrong)
+        });
+        let members = members.transpose();
+        if let Some(of) = of {
+            let status = members?.map(|members| read_status(&members)).transpose().map_err(wrong)?;
+            Ok(StatusRecord::Status(of, status))
         } else if let Some((topic, connector)) = key.strip_prefix(TOPIC).and_then(topic_and_connector) {
-            read_value(value, read_topic)
-                .map(|used| StatusRecord::Topic { connector: connector.into(), topic: topic.into(), used })
+            let used = members?.map(|members| read_topic(&members)).transpose().map_err(wrong)?;
+            Ok(StatusRecord::Topic { connector: connector.into(), topic: topic.into(), used })
         } else {
-            return Err(StatusRecordError::UnknownKey(key));
-        };
-        read.map_err(|what| StatusRecordError::Malformed { key, what })
+            Err(StatusRecordError::UnknownKey(key))
+        }
     }
 
     /// The key to write.
@@ -157,7 +163,9 @@ impl StatusRecord {
         match self {
             StatusRecord::Status(StatusOf::Connector(name), _) => format!("{CONNECTOR}{name}"),
             StatusRecord::Status(StatusOf::Task(id), _) => format!("{TASK}{id}"),
-            StatusRecord::Topic { connector, topic, .. } => format!("{TOPIC}{topic}{OF_CONNECTOR}{connector}"),
+            StatusRecord::Topic { connector, topic, .. } => {
+                format!("{TOPIC}{topic}{OF_CONNECTOR}{connector}")
+            }
         }
     }
 
@@ -194,14 +202,7 @@ fn topic_and_connector(text: &str) -> Option<(&str, &str)> {
     (!topic.is_empty() && !connector.is_empty()).then_some((topic, connector))
 }
 
-fn read_value<T>(
-    value: Option<Json>,
-    read: impl FnOnce(Map<String, Json>) -> Result<T, &'static str>,
-) -> Result<Option<T>, &'static str> {
-    value.map(|value| read(record_json::object(Some(value))?)).transpose()
-}
-
-fn read_status(members: Map<String, Json>) -> Result<StoredStatus, &'static str> {
+fn read_status(members: &Map<String, Json>) -> Result<StoredStatus, &'static str> {
     let text = |member: &str| match members.get(member) {
         Some(Json::String(text)) => Ok(Some(Arc::from(text.as_str()))),
         Some(Json::Null) | None => Ok(None),
@@ -222,7 +223,7 @@ fn read_status(members: Map<String, Json>) -> Result<StoredStatus, &'static str>
     })
 }
 
-fn read_topic(members: Map<String, Json>) -> Result<TopicUse, &'static str> {
+fn read_topic(members: &Map<String, Json>) -> Result<TopicUse, &'static str> {
     let topic = members.get("topic").and_then(Json::as_object).ok_or("it has no topic")?;
     let task = topic.get("task").and_then(Json::as_i64).and_then(|task| u32::try_from(task).ok());
     let discovered = topic.get("discoverTimestamp").and_then(Json::as_i64);
@@ -317,6 +318,7 @@ mod tests {
             ("status-topic-t:c {}", "its key status-topic-t:c is not known"),
             ("status-topic-:connector-c {}", "its key status-topic-:connector-c is not known"),
             ("status-topic-t:connector- {}", "its key status-topic-t:connector- is not known"),
+            ("status-connector-c null", "under the key status-connector-c: it has no value"),
             ("status-connector-c 7", "under the key status-connector-c: its value is no object"),
             ("status-connector-c {}", "under the key status-connector-c: its state is not known"),
             (

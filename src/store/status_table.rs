@@ -73,6 +73,10 @@ impl StatusTable {
             }
             StatusRecord::Status(of, None) => {
                 self.entries.remove(&of);
+                // The tasks of a deleted connector go with it.
+                if let StatusOf::Connector(name) = of {
+                    self.entries.retain(|of, _| !matches!(of, StatusOf::Task(id) if id.connector == name));
+                }
             }
             StatusRecord::Topic { connector, topic, used: Some(used) } => {
                 self.topics.entry(connector).or_default().insert(topic, used);
@@ -148,8 +152,11 @@ impl StatusTable {
 
     /// The tombstones that have it forgotten which topics a connector used.
     pub fn forget_topics(&self, name: &ConnectorName) -> Vec<StatusRecord> {
-        let tombstone =
-            |topic: &Arc<str>| StatusRecord::Topic { connector: name.clone(), topic: topic.clone(), used: None };
+        let tombstone = |topic: &Arc<str>| StatusRecord::Topic {
+            connector: name.clone(),
+            topic: topic.clone(),
+            used: None,
+        };
         self.topics(name).map(|(topic, _)| tombstone(topic)).collect()
     }
 

@@ -1,8 +1,9 @@
-//! The converters against recorded answers of Apache Kafka Connect.
+//! The converters and the internal topics against recorded answers of Apache Kafka Connect.
 //!
 //! Every `*.json` file of the folder named by `HERDSMAN_VECTORS` (default: `tests/vectors`) whose cases have an `op` of
 //! `to_connect` or `from_connect` is run; others in the folder have another form and other tests.
 
+mod internal_topics;
 mod typed;
 
 use std::path::{Path, PathBuf};

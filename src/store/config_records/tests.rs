@@ -39,15 +39,18 @@ fn records_are_those_of_apache() {
         ),
         (ConfigRecord::Removed(name()), "connector-src -"),
         (
-            ConfigRecord::Task { id: task("src", 10), settings: settings(&[("q", Some("\"\u{1}\u{1F600}é/"))]) },
+            ConfigRecord::Task {
+                id: task("src", 10),
+                settings: settings(&[("q", Some("\"\u{1}\u{1F600}é/"))]),
+            },
             r#"task-src-10 {"properties":{"q":"\"\u0001\uD83D\uDE00é/"}}"#,
         ),
-        (ConfigRecord::Task { id: task("src", 0), settings: settings(&[]) }, r#"task-src-0 {"properties":{}}"#),
-        (ConfigRecord::Commit { name: name(), tasks: 2 }, r#"commit-src {"tasks":2}"#),
         (
-            target(Some(TargetState::Started)),
-            r#"target-state-src {"state":"STARTED","state.v2":"STARTED"}"#,
+            ConfigRecord::Task { id: task("src", 0), settings: settings(&[]) },
+            r#"task-src-0 {"properties":{}}"#,
         ),
+        (ConfigRecord::Commit { name: name(), tasks: 2 }, r#"commit-src {"tasks":2}"#),
+        (target(Some(TargetState::Started)), r#"target-state-src {"state":"STARTED","state.v2":"STARTED"}"#),
         (target(Some(TargetState::Paused)), r#"target-state-src {"state":"PAUSED","state.v2":"PAUSED"}"#),
         (target(Some(TargetState::Stopped)), r#"target-state-src {"state":"PAUSED","state.v2":"STOPPED"}"#),
         (target(None), "target-state-src -"),
@@ -215,7 +218,8 @@ fn any_settings() -> impl Strategy<Value = StoredSettings> {
 }
 
 pub(in crate::store) fn any_record() -> impl Strategy<Value = ConfigRecord> {
-    let states = vec![None, Some(TargetState::Started), Some(TargetState::Paused), Some(TargetState::Stopped)];
+    let states =
+        vec![None, Some(TargetState::Started), Some(TargetState::Paused), Some(TargetState::Stopped)];
     let count = 0..=i32::MAX.unsigned_abs();
     prop_oneof![
         (any_name(), any_settings()).prop_map(|(name, settings)| ConfigRecord::Connector { name, settings }),
@@ -228,7 +232,9 @@ pub(in crate::store) fn any_record() -> impl Strategy<Value = ConfigRecord> {
         (any_name(), count.clone()).prop_map(|(name, tasks)| ConfigRecord::Commit { name, tasks }),
         (any_name(), count).prop_map(|(name, count)| ConfigRecord::TaskCount { name, count }),
         (prop::collection::vec(any::<u8>(), 1..70), "\\PC{1,12}", any::<i64>()).prop_map(
-            |(bytes, algorithm, created)| ConfigRecord::SessionKey(SessionKey::new(bytes, algorithm, created))
+            |(bytes, algorithm, created)| ConfigRecord::SessionKey(SessionKey::new(
+                bytes, algorithm, created
+            ))
         ),
         (any_name(), any::<(bool, bool)>()).prop_map(|(name, (only_failed, include_tasks))| {
             ConfigRecord::Restart { name, scope: RestartScope { only_failed, include_tasks } }

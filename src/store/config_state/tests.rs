@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
-use super::super::config_records::tests::any_record;
 use super::super::config_records::stored;
+use super::super::config_records::tests::any_record;
 use super::super::config_write::ConfigWrite;
 use super::*;
 
@@ -49,7 +49,8 @@ fn show(state: &ConfigState) -> String {
             None => line += " none",
         }
         if let Some(records) = state.names.get(name) {
-            let NameRecords { target, deferred, generation, fenced_tasks, pending_fencing } = records;
+            let NameRecords { target, inconsistent: _, deferred, generation, fenced_tasks, pending_fencing } =
+                records;
             line += &target.map_or(String::new(), |state| format!(", {}", state.name()));
             let deferred: Vec<_> = deferred.iter().flat_map(BTreeMap::keys).collect();
             line += &if deferred.is_empty() { String::new() } else { format!(", deferred {deferred:?}") };
@@ -320,7 +321,8 @@ fn settings(value: u8) -> Settings {
 /// What leaders and users write, to three connectors; now and then a leader ends between tasks and commit.
 fn any_write() -> impl Strategy<Value = Vec<ConfigRecord>> {
     let name = || prop::sample::select(&["a", "b", "c"]).prop_map(ConnectorName::from);
-    let state = || prop::sample::select(vec![TargetState::Started, TargetState::Paused, TargetState::Stopped]);
+    let state =
+        || prop::sample::select(vec![TargetState::Started, TargetState::Paused, TargetState::Stopped]);
     let write = prop_oneof![
         3 => (name(), 0..3_u8, prop::option::weighted(0.2, state())).prop_map(|(name, value, target)| {
             ConfigWrite::Connector { name, settings: settings(value), target }
@@ -348,10 +350,12 @@ fn is_settled(log: &[ConfigRecord], name: &ConnectorName) -> bool {
     let last = |is: &dyn Fn(&ConfigRecord) -> bool| log.iter().rposition(is);
     let commit = last(&|record| matches!(record, ConfigRecord::Commit { name: of, .. } if of == name));
     let task = last(&|record| matches!(record, ConfigRecord::Task { id, .. } if id.connector == *name));
-    let connector = last(&|record| {
-        matches!(record, ConfigRecord::Connector { name: of, .. } | ConfigRecord::Removed(of) if of == name)
-    });
-    let Some((commit, ConfigRecord::Commit { tasks, .. })) = commit.map(|at| (at, &log[at])) else { return false };
+    let connector = last(
+        &|record| matches!(record, ConfigRecord::Connector { name: of, .. } | ConfigRecord::Removed(of) if of == name),
+    );
+    let Some((commit, ConfigRecord::Commit { tasks, .. })) = commit.map(|at| (at, &log[at])) else {
+        return false;
+    };
     let first = commit - *tasks as usize;
     connector.is_some_and(|connector| connector < first) && task.is_none_or(|task| task < commit)
 }
