@@ -94,7 +94,9 @@ impl Outside for Hands {
         match effect {
             Effect::Validate(operation, draft) => self.validate(operation, draft, echo),
             // The store of standalone mode is the herder's own memory: what is written is read back at once.
-            Effect::WriteConfig(entry, operation) => echo.push_back(HerderEvent::Config(entry, operation)),
+            Effect::WriteConfig(write, operation) => {
+                echo.extend(HerderEvent::of_write_in_memory(&write, operation));
+            }
             Effect::StartConnector { name, epoch, class, settings } => {
                 let refused = self.connectors.start(name, epoch, class, settings);
                 echo.extend(refused.map(HerderEvent::Connector));

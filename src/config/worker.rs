@@ -1,9 +1,10 @@
 //! The settings of a worker: from a properties file to one typed value, with everything that is wrong named at once.
 //!
-//! [`RawConfig`] is what was said, [`StandaloneConfig`] what it means. Nobody looks a key up in a map afterwards,
-//! except for settings that belong to somebody else: those of clients and converters.
+//! [`RawConfig`] is what was said, [`StandaloneConfig`] and [`DistributedConfig`] what it means. Nobody looks a key up in
+//! a map afterwards, except for settings that belong to somebody else: those of clients and converters.
 
 mod basic_auth;
+pub mod distributed;
 mod headers;
 pub mod keys;
 mod keys_clients;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use basic_auth::BasicAuth;
+pub use distributed::DistributedConfig;
 pub use headers::{HeaderAction, HeaderRule};
 pub use listeners::{AdminListeners, Listener, Scheme};
 pub use rest::{Advertised, Cors, RestConfig, RestLimits};

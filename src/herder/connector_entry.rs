@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::msg::{Answer, Written};
 use super::view::{ConnectorInfo, ConnectorStatus, RunState, Status};
 use crate::api::Settings;
 use crate::api::ids::Epoch;
+use crate::stdx::backoff::Backoff;
 use crate::stdx::reply::Reply;
 use crate::stdx::time::Deadline;
 use crate::store::config_state::Revision;
@@ -79,11 +81,28 @@ pub(super) enum TaskConfigs {
     Settled,
     /// The connector is to be asked.
     Due,
-    /// The connector was asked, or what it said is being written.
+    /// What it said could not be written: it is to be asked again, but not before the deadline.
+    DueAfter(Deadline),
+    /// The connector was asked, and what it said is not written yet.
     Asked,
     /// The connector was asked, and meanwhile it became due again.
     AskedAndDue,
 }
+
+impl TaskConfigs {
+    /// Whether the connector is to be asked now.
+    pub(super) fn is_due(self, now: Instant) -> bool {
+        match self {
+            TaskConfigs::Due => true,
+            TaskConfigs::DueAfter(deadline) => deadline.passed(now),
+            TaskConfigs::Settled | TaskConfigs::Asked | TaskConfigs::AskedAndDue => false,
+        }
+    }
+}
+
+/// The pauses between tries to write the tasks of a connector, as Apache has them.
+const TASK_CONFIGS_RETRY_FIRST: Duration = Duration::from_millis(250);
+const TASK_CONFIGS_RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 /// Who waits for the connector, and for what.
 #[derive(Debug)]
@@ -105,6 +124,18 @@ pub(super) enum Waiter {
 }
 
 impl Waiter {
+    /// Whether it waits until the tasks of the connector are written.
+    pub(super) fn is_for_tasks(&self) -> bool {
+        match self {
+            Waiter::CommandLine { .. }
+            | Waiter::Created(_)
+            | Waiter::Put(..)
+            | Waiter::Restarted(_)
+            | Waiter::PartsRestarted(..) => true,
+            Waiter::TaskRestarted(..) | Waiter::Stopped(_) => false,
+        }
+    }
+
     /// Whether anybody still waits.
     pub(super) fn is_wanted(&self) -> bool {
         match self {
@@ -129,6 +160,7 @@ pub(super) struct ConnectorEntry {
     /// It is to be ended and started again.
     pub(super) restart: bool,
     pub(super) task_configs: TaskConfigs,
+    pub(super) task_configs_backoff: Backoff,
     pub(super) tasks: BTreeMap<u32, TaskEntry>,
     pub(super) topics: BTreeSet<Arc<str>>,
     pub(super) waiters: Vec<Waiter>,
@@ -146,6 +178,7 @@ impl ConnectorEntry {
             status: None,
             restart: false,
             task_configs: TaskConfigs::Settled,
+            task_configs_backoff: Backoff::new(TASK_CONFIGS_RETRY_FIRST, TASK_CONFIGS_RETRY_LONGEST),
             tasks: BTreeMap::new(),
             topics: BTreeSet::new(),
             waiters: Vec::new(),

@@ -1,5 +1,7 @@
 //! What connectors and tasks report, and who gets an answer because of it.
 
+use std::time::Instant;
+
 use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskRun, Waiter};
 use super::msg::{Effect, Effects, Exit, HerderError};
 use super::view::{RunState, Status};
@@ -8,12 +10,13 @@ use crate::api::Settings;
 use crate::api::ids::ConnectorName;
 use crate::api::registry::VERSION;
 use crate::connector::{ConnectorEvent, ConnectorEventKind};
-use crate::store::config_state::{ConfigEntry, ConnectorConfig, TargetState};
+use crate::stdx::time::Deadline;
+use crate::store::config_state::{ConnectorConfig, TargetState};
 use crate::task::{TaskEvent, TaskEventKind};
 
 impl Herder {
     /// A connector did something. What an earlier instance says is not believed.
-    pub(super) fn connector_event(&mut self, event: ConnectorEvent, effects: &mut Effects) {
+    pub(super) fn connector_event(&mut self, now: Instant, event: ConnectorEvent, effects: &mut Effects) {
         let ConnectorEvent { name, epoch, kind } = event;
         let Some(entry) = self.connectors.get_mut(&name).filter(|entry| entry.epoch == epoch) else { return };
         let status = |state, trace: Option<String>| Status {
@@ -36,11 +39,12 @@ impl Herder {
                 entry.task_configs = TaskConfigs::Settled;
             }
             (ConnectorEventKind::TaskConfigs(tasks), Instance::Running(_)) if entry.is_asked() => {
-                self.task_configs_made(&name, tasks, effects);
+                self.task_configs_made(now, &name, tasks, effects);
             }
             (ConnectorEventKind::ReconfigurationRequested, Instance::Running(_)) => {
                 entry.task_configs = match entry.task_configs {
                     TaskConfigs::Settled | TaskConfigs::Due => TaskConfigs::Due,
+                    TaskConfigs::DueAfter(deadline) => TaskConfigs::DueAfter(deadline),
                     TaskConfigs::Asked | TaskConfigs::AskedAndDue => TaskConfigs::AskedAndDue,
                 };
             }
@@ -59,14 +63,24 @@ impl Herder {
     }
 
     /// The connector said what its tasks are: writes them if that is new.
-    fn task_configs_made(&mut self, name: &ConnectorName, tasks: Vec<Settings>, effects: &mut Effects) {
-        let Some(entry) = self.connectors.get_mut(name) else { return };
+    fn task_configs_made(
+        &mut self,
+        now: Instant,
+        name: &ConnectorName,
+        tasks: Vec<Settings>,
+        effects: &mut Effects,
+    ) {
+        // What an earlier instance said may be about to come into force.
+        let (is_ending, is_overtaken) = (self.is_ending(name), self.is_writing_tasks(name));
         let changed = self.configs.connector(name).is_some_and(|config| {
-            let same = config.tasks == tasks && config.tasks_made_from == config.settings;
-            config.target == TargetState::Started && !same
+            config.target == TargetState::Started && (is_overtaken || config.tasks_differ(&tasks))
         });
-        if changed {
-            effects.push(Effect::WriteConfig(ConfigEntry::Tasks { name: name.clone(), tasks }, None));
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        if changed && is_ending {
+            // They would come after the stop, and it would have tasks although it is stopped.
+            entry.ask_for_tasks_later(now);
+        } else if changed {
+            self.write_tasks(name, tasks, effects);
         } else {
             entry.task_configs_done();
         }
@@ -137,7 +151,7 @@ impl Herder {
         }
     }
 
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         name: &ConnectorName,
         waiter: Waiter,
@@ -168,19 +182,27 @@ impl Herder {
 
 impl ConnectorEntry {
     /// Whether the connector was asked for its tasks: what it says unasked was meant for an earlier question.
-    fn is_asked(&self) -> bool {
+    pub(super) fn is_asked(&self) -> bool {
         match self.task_configs {
             TaskConfigs::Asked | TaskConfigs::AskedAndDue => true,
-            TaskConfigs::Settled | TaskConfigs::Due => false,
+            TaskConfigs::Settled | TaskConfigs::Due | TaskConfigs::DueAfter(_) => false,
         }
     }
 
-    /// What the connector said of its tasks is in force.
+    /// What the connector said of its tasks could not be written: it is asked again after a pause.
+    pub(super) fn ask_for_tasks_later(&mut self, now: Instant) {
+        let pause = self.task_configs_backoff.next_delay(0.0);
+        self.task_configs = TaskConfigs::DueAfter(Deadline::after(now, pause));
+    }
+
+    /// What the connector said of its tasks is in force, or need not be.
     pub(super) fn task_configs_done(&mut self) {
         self.task_configs = match self.task_configs {
             TaskConfigs::Asked | TaskConfigs::Settled => TaskConfigs::Settled,
             TaskConfigs::Due | TaskConfigs::AskedAndDue => TaskConfigs::Due,
+            TaskConfigs::DueAfter(deadline) => TaskConfigs::DueAfter(deadline),
         };
+        self.task_configs_backoff.reset();
     }
 }
 

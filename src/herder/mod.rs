@@ -7,6 +7,7 @@
 //! What is wanted is in `ConfigState`; what runs is in one `ConnectorEntry` for each connector; `reconcile` brings
 //! the second to the first. Standalone mode is a membership of one: all that is configured runs here.
 
+mod config_changes;
 mod connector_entry;
 mod events;
 pub mod msg;
@@ -14,6 +15,7 @@ mod offsets;
 mod operations;
 mod reconcile;
 mod requests;
+pub mod session_key;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -99,7 +101,7 @@ impl Herder {
     /// One turn. Everything that must happen outside is in `effects`, in order; the result says when the next turn is
     /// due even if nothing happens.
     pub fn tick(&mut self, now: Instant, event: HerderEvent, effects: &mut Effects) -> Wakeup {
-        self.handle(event, effects);
+        self.handle(now, event, effects);
         self.notice_deadlines(now);
         self.settle(now, effects);
         self.deadlines.first().map(|(deadline, _)| deadline.instant())
@@ -114,14 +116,17 @@ impl Herder {
         }
     }
 
-    fn handle(&mut self, event: HerderEvent, effects: &mut Effects) {
+    fn handle(&mut self, now: Instant, event: HerderEvent, effects: &mut Effects) {
         match event {
             HerderEvent::Request(request) => self.take_request(request, effects),
             HerderEvent::KafkaReached => self.kafka_reached(effects),
             HerderEvent::OffsetsRead(result) => self.offsets_read(result, effects),
             HerderEvent::Validated(operation, outcome) => self.validated(operation, outcome, effects),
-            HerderEvent::Config(entry, operation) => self.config_read(&entry, operation, effects),
-            HerderEvent::Connector(event) => self.connector_event(event, effects),
+            HerderEvent::ConfigRead(records, offset) => self.config_read(&records, offset),
+            HerderEvent::ConfigWritten(operation, outcome) => {
+                self.config_written(now, operation, outcome, effects);
+            }
+            HerderEvent::Connector(event) => self.connector_event(now, event, effects),
             HerderEvent::Task(event) => self.task_event(event),
             HerderEvent::OffsetsModified(operation, outcome) => {
                 self.offsets_modified(operation, outcome, effects)

@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use super::view::{ConnectorInfo, ConnectorStatus, ConnectorView};
 use crate::api::Settings;
-use crate::api::ids::{ConnectorName, Epoch, TaskId, TopicPartition};
+use crate::api::ids::{ConfigOffset, ConnectorName, Epoch, TaskId, TopicPartition};
 use crate::api::offset::OffsetMap;
 use crate::api::registry::ConnectorClass;
 use crate::api::source::AlterOffsets;
 use crate::connector::ConnectorEvent;
 use crate::health::StartupPhase;
 use crate::stdx::reply::{Reply, Unanswered};
-use crate::store::config_state::{ConfigEntry, TargetState};
+use crate::store::config_records::ConfigRecord;
+use crate::store::config_state::{RestartScope, TargetState};
+use crate::store::config_write::ConfigWrite;
 use crate::task::TaskEvent;
 
 /// Why a request was not done. `rest::error` gives each its status code.
@@ -46,15 +48,6 @@ impl<T> Unanswered for Answer<T> {
 }
 
 pub use crate::connector::validation::Draft;
-
-/// Which parts of a connector a restart is about (KIP-745).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestartScope {
-    /// Only what has failed.
-    pub only_failed: bool,
-    /// The tasks, too.
-    pub include_tasks: bool,
-}
 
 /// A change of stored offsets (KIP-875).
 #[derive(Debug, Clone, PartialEq)]
@@ -180,8 +173,11 @@ pub enum HerderEvent {
     OffsetsRead(Result<(), String>),
     /// Settings were checked. The error is the text of the answer.
     Validated(OperationId, Result<Settings, HerderError>),
-    /// A config entry was written and read back.
-    Config(ConfigEntry, Option<OperationId>),
+    /// Records of the config store were read, whoever wrote them, up to this place. They are in force from here on.
+    ConfigRead(Vec<ConfigRecord>, ConfigOffset),
+    /// A write to the config store has ended: what it wrote was read back before, or it failed. The error is the text of
+    /// the answer.
+    ConfigWritten(OperationId, Result<(), HerderError>),
     /// A connector did something.
     Connector(ConnectorEvent),
     /// A task did something.
@@ -195,6 +191,15 @@ pub enum HerderEvent {
 }
 
 impl HerderEvent {
+    /// What a write leads to where the config store is the herder's own memory, as in standalone mode: it is read back
+    /// at once.
+    pub fn of_write_in_memory(write: &ConfigWrite, operation: Option<OperationId>) -> Vec<HerderEvent> {
+        let groups = write.records().into_iter();
+        let read = groups.map(|records| HerderEvent::ConfigRead(records, ConfigOffset::NOTHING_READ));
+        let written = operation.map(|operation| HerderEvent::ConfigWritten(operation, Ok(())));
+        read.chain(written).collect()
+    }
+
     /// What it is, for people: fits after «handling».
     pub fn describe(&self) -> &'static str {
         match self {
@@ -202,7 +207,8 @@ impl HerderEvent {
             HerderEvent::KafkaReached => "the first answer of Kafka",
             HerderEvent::OffsetsRead(_) => "the opened offset store",
             HerderEvent::Validated(..) => "the result of a validation",
-            HerderEvent::Config(..) => "a change of the configuration",
+            HerderEvent::ConfigRead(..) => "a change of the configuration",
+            HerderEvent::ConfigWritten(..) => "the end of a write of the configuration",
             HerderEvent::Connector(_) => "the news of a connector",
             HerderEvent::Task(_) => "the news of a task",
             HerderEvent::OffsetsModified(..) => "the result of an offset change",
@@ -260,8 +266,9 @@ pub enum Effect {
     Publish(ConnectorName, Option<Arc<ConnectorView>>),
     /// Check settings; ends in [`HerderEvent::Validated`].
     Validate(OperationId, Draft),
-    /// Write a config entry; ends in [`HerderEvent::Config`] once it was read back.
-    WriteConfig(ConfigEntry, Option<OperationId>),
+    /// Write to the config store; with an operation, ends in [`HerderEvent::ConfigWritten`], which comes after the
+    /// [`HerderEvent::ConfigRead`] of what was written. Writes are carried out one after another, in order.
+    WriteConfig(ConfigWrite, Option<OperationId>),
     /// Start a connector; ends in a [`ConnectorEvent`], as do the next two.
     StartConnector {
         /// Its name.

@@ -1,14 +1,14 @@
 //! Operations that go on outside and come back as events: checks and writes of settings, changes of offsets.
 
-use super::connector_entry::Waiter;
 use super::msg::{Answer, Draft, Effect, Effects, Exit, HerderError, OperationId, Written};
 use super::view::ConnectorInfo;
 use super::{Herder, not_found};
 use crate::api::Settings;
-use crate::api::ids::ConnectorName;
+use crate::api::ids::{ConnectorName, Epoch};
 use crate::api::source::AlterOffsets;
 use crate::stdx::reply::Reply;
-use crate::store::config_state::{ConfigEntry, Revision, TargetState};
+use crate::store::config_state::{Revision, TargetState};
+use crate::store::config_write::ConfigWrite;
 
 /// Who wants a connector written.
 #[derive(Debug)]
@@ -36,10 +36,14 @@ pub(super) struct Write {
 pub(super) enum Operation {
     /// Settings are checked.
     Validating(Write),
-    /// Settings are written.
-    Writing(Write),
+    /// Settings are written; known from when they were read back is whether they made the connector.
+    Writing(Write, Option<Written>),
+    /// Changes of settings wait for the end of another write of them: what was checked would undo it.
+    Patching { name: ConnectorName, changes: Draft, reply: Reply<Answer<(Written, ConnectorInfo)>> },
+    /// What this instance of a connector said of its tasks is written.
+    WritingTasks(ConnectorName, Epoch),
     /// A deletion or a stop is written.
-    Ending(Reply<Answer<()>>),
+    Ending(ConnectorName, Reply<Answer<()>>),
     /// A pause or resume is written.
     Targeting(Reply<Answer<()>>),
     /// Offsets are changed.
@@ -57,6 +61,10 @@ impl Herder {
         let Some(Operation::Validating(write)) = self.operations.remove(&operation) else { return };
         let Write { name, target, asker } = write;
         let asker = match asker {
+            Asker::Patch { changes, reply, .. } if self.is_being_written(&name) => {
+                self.next_operation(Operation::Patching { name, changes, reply });
+                return;
+            }
             Asker::Patch { changes, base, reply } if !self.is_revision(&name, base) => {
                 // Another write came between: what was checked would undo it.
                 return self.patch(name, changes, reply, effects);
@@ -67,9 +75,8 @@ impl Herder {
         };
         match outcome.and_then(|settings| self.check_name(&name, &asker).map(|()| settings)) {
             Ok(settings) => {
-                let entry = ConfigEntry::Connector { name: name.clone(), settings, target };
-                let operation = self.next_operation(Operation::Writing(Write { name, target, asker }));
-                effects.push(Effect::WriteConfig(entry, Some(operation)));
+                let write = ConfigWrite::Connector { name: name.clone(), settings, target };
+                self.write_config(write, Operation::Writing(Write { name, target, asker }, None), effects);
             }
             Err(why) => refuse(asker, why, effects),
         }
@@ -96,48 +103,26 @@ impl Herder {
 
     fn is_being_written(&self, name: &ConnectorName) -> bool {
         self.operations.values().any(|operation| match operation {
-            Operation::Writing(write) => write.name == *name,
+            Operation::Writing(write, _) => write.name == *name,
             Operation::Validating(_)
-            | Operation::Ending(_)
+            | Operation::Patching { .. }
+            | Operation::WritingTasks(..)
+            | Operation::Ending(..)
             | Operation::Targeting(_)
             | Operation::ModifyingOffsets(..) => false,
         })
     }
 
-    /// A config entry was read back: it is in force from here on.
-    pub(super) fn config_read(
-        &mut self,
-        entry: &ConfigEntry,
-        operation: Option<OperationId>,
-        effects: &mut Effects,
-    ) {
-        let written =
-            if self.configs.contains(entry.connector()) { Written::Updated } else { Written::Created };
-        self.configs.apply(entry);
-        let name = entry.connector().clone();
-        self.changed.insert(name.clone());
-        if let Some(connector) = self.connectors.get_mut(&name) {
-            match entry {
-                ConfigEntry::Tasks { .. } => connector.task_configs_done(),
-                // A new connector of its name has not used them.
-                ConfigEntry::Removed(_) => connector.topics.clear(),
-                ConfigEntry::Connector { .. } | ConfigEntry::Target { .. } => {}
-            }
-        }
-        let operation = operation.and_then(|operation| self.operations.remove(&operation));
-        match operation {
-            Some(Operation::Writing(write)) => {
-                let waiter = match write.asker {
-                    Asker::CommandLine { file } => Waiter::CommandLine { file },
-                    Asker::Create(reply) => Waiter::Created(reply),
-                    Asker::Put(reply) | Asker::Patch { reply, .. } => Waiter::Put(written, reply),
-                };
-                self.wait(&name, waiter);
-            }
-            Some(Operation::Ending(reply)) => self.wait(&name, Waiter::Stopped(reply)),
-            Some(Operation::Targeting(reply)) => effects.answer(reply, Ok(())),
-            Some(Operation::Validating(_) | Operation::ModifyingOffsets(..)) | None => {}
-        }
+    /// Whether a deletion or a stop of a connector is being written.
+    pub(super) fn is_ending(&self, name: &ConnectorName) -> bool {
+        let of = |operation: &Operation| matches!(operation, Operation::Ending(ending, _) if ending == name);
+        self.operations.values().any(of)
+    }
+
+    /// Whether what an instance of a connector said of its tasks is being written.
+    pub(super) fn is_writing_tasks(&self, name: &ConnectorName) -> bool {
+        let of = |operation: &Operation| matches!(operation, Operation::WritingTasks(of, _) if of == name);
+        self.operations.values().any(of)
     }
 
     /// A change of offsets is done: the connector may run again.
@@ -162,8 +147,8 @@ impl Herder {
         if !self.configs.contains(&name) {
             return effects.answer(reply, Err(not_found(&name)));
         }
-        let operation = self.next_operation(Operation::Ending(reply));
-        effects.push(Effect::WriteConfig(ConfigEntry::Removed(name), Some(operation)));
+        let operation = Operation::Ending(name.clone(), reply);
+        self.write_config(ConfigWrite::Removed(name), operation, effects);
     }
 
     /// Writes that a connector has no tasks, and then that it is stopped.
@@ -171,11 +156,8 @@ impl Herder {
         if !self.configs.contains(&name) {
             return effects.answer(reply, Err(unknown(&name)));
         }
-        let no_tasks = ConfigEntry::Tasks { name: name.clone(), tasks: Vec::new() };
-        effects.push(Effect::WriteConfig(no_tasks, None));
-        let operation = self.next_operation(Operation::Ending(reply));
-        let stopped = ConfigEntry::Target { name, state: TargetState::Stopped };
-        effects.push(Effect::WriteConfig(stopped, Some(operation)));
+        let operation = Operation::Ending(name.clone(), reply);
+        self.write_config(ConfigWrite::Stopped(name), operation, effects);
     }
 
     /// Writes that a connector is paused or runs.
@@ -189,8 +171,7 @@ impl Herder {
         if !self.configs.contains(&name) {
             return effects.answer(reply, Err(unknown(&name)));
         }
-        let operation = self.next_operation(Operation::Targeting(reply));
-        effects.push(Effect::WriteConfig(ConfigEntry::Target { name, state }, Some(operation)));
+        self.write_config(ConfigWrite::Target { name, state }, Operation::Targeting(reply), effects);
     }
 }
 
@@ -199,7 +180,7 @@ fn unknown(name: &ConnectorName) -> HerderError {
     HerderError::NotFound(format!("Unknown connector {name}"))
 }
 
-fn refuse(asker: Asker, why: HerderError, effects: &mut Effects) {
+pub(super) fn refuse(asker: Asker, why: HerderError, effects: &mut Effects) {
     match asker {
         Asker::CommandLine { file } => {
             effects.push(Effect::Exit(Exit::ConnectorFailed(format!("{file}: {why}"))));

@@ -80,8 +80,7 @@ impl ConnectorEntry {
                 if !keep {
                     effects.push(Effect::StopConnector(wanted.name.clone(), self.epoch));
                     self.instance = Instance::Stopping(Deadline::after(wanted.now, CONNECTOR_STOP_TIMEOUT));
-                } else if self.task_configs == TaskConfigs::Due
-                    && self.instance == Instance::Running(revision)
+                } else if self.task_configs.is_due(wanted.now) && self.instance == Instance::Running(revision)
                 {
                     effects.push(Effect::MakeTaskConfigs(wanted.name.clone(), self.epoch));
                     self.task_configs = TaskConfigs::Asked;
@@ -214,7 +213,13 @@ impl ConnectorEntry {
             TaskRun::Stopping(deadline) => Some(deadline),
             TaskRun::Absent | TaskRun::Running(..) | TaskRun::Failed(_) => None,
         });
-        tasks.chain(instance).min()
+        let runs = matches!(self.instance, Instance::Running(_));
+        let task_configs = match self.task_configs {
+            // Nobody else is asked.
+            TaskConfigs::DueAfter(deadline) => runs.then_some(deadline),
+            TaskConfigs::Settled | TaskConfigs::Due | TaskConfigs::Asked | TaskConfigs::AskedAndDue => None,
+        };
+        tasks.chain(instance).chain(task_configs).min()
     }
 }
 

@@ -1,15 +1,13 @@
 //! The requests of clients, each with the checks that come before it is carried out.
 
 use super::connector_entry::{ConnectorEntry, Instance, TaskRun, Waiter};
-use super::msg::{
-    Answer, ConnectorOffsets, Draft, Effect, Effects, HerderError, Request, RestartScope, Written,
-};
+use super::msg::{Answer, ConnectorOffsets, Draft, Effect, Effects, HerderError, Request, Written};
 use super::operations::{Asker, Operation, Write};
 use super::view::{ConnectorInfo, ConnectorStatus, RunState};
 use super::{Herder, class_of, not_found};
 use crate::api::ids::{ConnectorName, TaskId};
 use crate::stdx::reply::Reply;
-use crate::store::config_state::TargetState;
+use crate::store::config_state::{RestartScope, TargetState};
 
 impl Request {
     /// Whether anybody still waits for the answer.

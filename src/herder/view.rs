@@ -17,22 +17,7 @@ pub enum ConnectorKind {
     Unknown,
 }
 
-/// The state of a connector or task, in Connect's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunState {
-    /// Not running anywhere.
-    Unassigned,
-    /// At work.
-    Running,
-    /// Told to pause.
-    Paused,
-    /// Told to stop; connectors only.
-    Stopped,
-    /// Ended by an error.
-    Failed,
-    /// About to be started again.
-    Restarting,
-}
+pub use crate::store::status_records::RunState;
 
 /// The status of one connector or task.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::http::{HttpRequest, ListenerLabel, Method};
 use crate::api::ids::ConnectorName;
-use crate::herder::msg::RestartScope;
+use crate::store::config_state::RestartScope;
 pub(super) use path::encode_segment;
 use query::Query;
 

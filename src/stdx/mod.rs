@@ -1,9 +1,11 @@
 //! What could be in the standard library: named threads, a pool that grows with need, replies that cannot be
-//! forgotten, classes of errors, time as a value, dates and numbers as Java has them.
+//! forgotten, classes of errors, time as a value; dates, numbers, Base64 and message authentication codes as Java has them.
 
 pub mod backoff;
 pub mod error_class;
+pub mod java_base64;
 pub mod java_calendar;
+pub mod java_mac;
 pub mod java_number;
 pub mod log_context;
 pub mod pool;

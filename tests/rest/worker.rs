@@ -309,7 +309,9 @@ impl Outside for MadeUp {
                 let outcome = outcome.map_err(|error| HerderError::BadRequest(error.to_string()));
                 echo.push_back(HerderEvent::Validated(operation, outcome));
             }
-            Effect::WriteConfig(entry, operation) => echo.push_back(HerderEvent::Config(entry, operation)),
+            Effect::WriteConfig(write, operation) => {
+                echo.extend(HerderEvent::of_write_in_memory(&write, operation));
+            }
             Effect::StartConnector { name, epoch, class, mut settings } => {
                 settings.insert("task.class".to_owned(), class.plugin().task_class().to_owned());
                 echo.push_back(connector(name.clone(), epoch, ConnectorEventKind::Started));

@@ -1,10 +1,10 @@
 //! Clients: each asks one thing, and waits for the answer or leaves.
 
 use herdsman::api::ids::{ConnectorName, TaskId};
-use herdsman::herder::msg::{Answer, Draft, HerderError, OffsetsDraft, Request, RestartScope};
+use herdsman::herder::msg::{Answer, Draft, HerderError, OffsetsDraft, Request};
 use herdsman::herder::view::ConnectorInfo;
 use herdsman::stdx::reply::{Pending, Reply, Unanswered, reply};
-use herdsman::store::config_state::TargetState;
+use herdsman::store::config_state::{RestartScope, TargetState};
 
 use crate::fakes;
 use crate::random::Random;

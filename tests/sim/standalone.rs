@@ -18,6 +18,7 @@ use herdsman::herder::view::ConnectorView;
 use herdsman::herder::{Herder, HerderSettings};
 use herdsman::stdx::time::Clock;
 use herdsman::store::config_state::{ConfigState, TargetState};
+use herdsman::store::config_write::ConfigWrite;
 use herdsman::task::{TaskEvent, TaskEventKind};
 
 use crate::clients::{self, Client};
@@ -34,6 +35,8 @@ const TASK_STOP: Duration = Duration::from_secs(5);
 /// What comes to pass.
 enum Coming {
     Event(HerderEvent),
+    /// Something of the log of the configuration.
+    Read(HerderEvent),
     /// A call of an instance ends.
     Ends(Who, Epoch, Ending),
     Validated(OperationId, Settings),
@@ -65,8 +68,11 @@ struct Sim<'a> {
     instances: Instances,
     /// The outside world of each connector.
     moods: BTreeMap<ConnectorName, u64>,
-    /// What was written, folded.
+    /// What was written and read, folded.
     configs: ConfigState,
+    /// How much was written and not read, and when the last of it will be.
+    unread: usize,
+    log_end: Duration,
     views: BTreeMap<ConnectorName, Arc<ConnectorView>>,
     clients: Vec<Client>,
     /// Connectors whose offsets are being changed.
@@ -115,6 +121,8 @@ impl<'a> Sim<'a> {
             instances: Instances::default(),
             moods: BTreeMap::new(),
             configs: ConfigState::default(),
+            unread: 0,
+            log_end: Duration::ZERO,
             views: BTreeMap::new(),
             clients: Vec::new(),
             changing: BTreeSet::new(),
@@ -166,6 +174,10 @@ impl<'a> Sim<'a> {
     fn come(&mut self, coming: Coming) {
         match coming {
             Coming::Event(event) => self.deliver(event),
+            Coming::Read(event) => {
+                self.unread -= 1;
+                self.deliver(event);
+            }
             Coming::Ends(who, epoch, ending) => self.end(who, epoch, ending),
             Coming::Validated(operation, settings) => {
                 let result = match self.random.percent(92) {
@@ -328,7 +340,11 @@ impl<'a> Sim<'a> {
         match event {
             HerderEvent::KafkaReached => self.stores[0] = true,
             HerderEvent::OffsetsRead(Ok(())) => self.stores[1] = true,
-            HerderEvent::Config(entry, _) => self.configs.apply(entry),
+            HerderEvent::ConfigRead(records, _) => {
+                for record in records {
+                    self.configs.apply(record);
+                }
+            }
             HerderEvent::Connector(ConnectorEvent { name, epoch, kind }) => {
                 let told = match kind {
                     ConnectorEventKind::Started => Told::Runs,
@@ -375,7 +391,7 @@ impl<'a> Sim<'a> {
                 let at = self.schedule.now() + self.random.delay();
                 self.schedule.at(at, Coming::Validated(operation, settings));
             }
-            Effect::WriteConfig(entry, operation) => echo.push_back(HerderEvent::Config(entry, operation)),
+            Effect::WriteConfig(write, operation) => self.write(&write, operation, echo),
             Effect::StartConnector { name, epoch, settings, .. } => {
                 let config = self.started(&name);
                 assert_eq!(config.settings, settings, "{name} starts with settings that are not in force");
@@ -413,6 +429,29 @@ impl<'a> Sim<'a> {
                 self.schedule.at(at, Coming::OffsetsModified(operation, name));
             }
             Effect::Exit(exit) => self.exit(exit),
+        }
+    }
+
+    /// A write comes to its end, after those before it: mostly at once, and mostly well.
+    fn write(
+        &mut self,
+        write: &ConfigWrite,
+        operation: Option<OperationId>,
+        echo: &mut VecDeque<HerderEvent>,
+    ) {
+        let why = HerderError::Failed(write.failure().to_owned());
+        let events = match operation.filter(|_| self.random.percent(2)) {
+            Some(failed) => vec![HerderEvent::ConfigWritten(failed, Err(why))],
+            None => HerderEvent::of_write_in_memory(write, operation),
+        };
+        let delay = if self.random.percent(80) { Duration::ZERO } else { self.random.delay() };
+        if delay.is_zero() && self.unread == 0 {
+            return echo.extend(events);
+        }
+        self.log_end = self.log_end.max(self.schedule.now() + delay);
+        for event in events {
+            self.unread += 1;
+            self.schedule.at(self.log_end, Coming::Read(event));
         }
     }
 

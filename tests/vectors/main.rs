@@ -1,10 +1,12 @@
-//! Converters, and the messages and assignors of the group, against recorded answers of Apache Kafka Connect.
+//! Converters, the messages and assignors of the group, and the internal topics against recorded answers of Apache Kafka
+//! Connect.
 //!
 //! What is run: every `*.json` file of the folder named by `HERDSMAN_VECTORS` (default: `tests/vectors`) whose `format`
 //! is `connect-protocol/1` or `assignor-rounds/1`, or whose cases have an `op` of `to_connect` or `from_connect`.
 //! Others in the folder have another form and other tests.
 
 mod assignor;
+mod internal_topics;
 mod protocol;
 mod typed;
 

@@ -8,3 +8,4 @@ mod restarts;
 mod shutdown;
 mod startup;
 mod world;
+mod writes;

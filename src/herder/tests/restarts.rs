@@ -2,9 +2,9 @@
 
 use super::world::{World, bad, good, none};
 use crate::connector::ConnectorEventKind;
-use crate::herder::msg::{HerderError, Request, RestartScope};
+use crate::herder::msg::{HerderError, Request};
 use crate::herder::view::{ConnectorStatus, RunState};
-use crate::store::config_state::TargetState;
+use crate::store::config_state::{RestartScope, TargetState};
 use crate::task::TaskEventKind;
 
 fn restart_parts(world: &mut World, only_failed: bool, include_tasks: bool) -> ConnectorStatus {

@@ -21,7 +21,8 @@ use crate::herder::view::{ConnectorInfo, Views};
 use crate::herder::{Herder, HerderSettings};
 use crate::stdx::reply::{Pending, Reply, reply};
 use crate::stdx::time::Clock;
-use crate::store::config_state::{ConfigEntry, TargetState};
+use crate::store::config_state::TargetState;
+use crate::store::config_write::ConfigWrite;
 use crate::task::{TaskEvent, TaskEventKind};
 
 /// How long a task may take to stop in these stories; a connector may take five seconds.
@@ -46,7 +47,7 @@ pub(super) struct World {
     hanging: BTreeSet<String>,
     failing: BTreeSet<String>,
     log: Vec<String>,
-    /// Config entries that are not read back yet, while the story holds them.
+    /// What was written and is not read back yet, while the story holds it.
     held_log: Option<Vec<HerderEvent>>,
     pub(super) phase: StartupPhase,
     pub(super) exits: Vec<Exit>,
@@ -218,9 +219,22 @@ impl World {
         self.run();
     }
 
-    /// Config entries are not read back until the log is released.
+    /// What is written is not read back until the log is released.
     pub(super) fn hold_log(&mut self) {
         self.held_log = Some(Vec::new());
+    }
+
+    /// All that is held is read back, but whoever wrote it is told that it failed.
+    pub(super) fn release_log_too_late(&mut self, why: &HerderError) {
+        let held = self.held_log.take().into_iter().flatten();
+        let too_late = held.map(|mut event| {
+            if let HerderEvent::ConfigWritten(_, outcome) = &mut event {
+                *outcome = Err(why.clone());
+            }
+            event
+        });
+        self.inbox.extend(too_late);
+        self.run();
     }
 
     pub(super) fn release_log(&mut self) {
@@ -314,12 +328,21 @@ impl World {
             Effect::Phase(phase) => self.phase = phase,
             Effect::Exit(exit) => self.exits.push(exit),
             Effect::Publish(name, view) => self.views.publish(name, view),
-            Effect::WriteConfig(entry, operation) => {
-                self.note(&written(&entry));
-                let event = HerderEvent::Config(entry, operation);
+            Effect::WriteConfig(write, operation) => {
+                let name = written(&write);
+                self.note(&name);
+                let events = if self.failing.contains(&name) {
+                    let why = HerderError::Failed(write.failure().to_owned());
+                    operation
+                        .map(|operation| HerderEvent::ConfigWritten(operation, Err(why)))
+                        .into_iter()
+                        .collect()
+                } else {
+                    HerderEvent::of_write_in_memory(&write, operation)
+                };
                 match &mut self.held_log {
-                    Some(held) => held.push(event),
-                    None => echo.push_back(event),
+                    Some(held) => held.extend(events),
+                    None => echo.extend(events),
                 }
             }
             Effect::Validate(operation, draft) => {
@@ -409,13 +432,18 @@ fn task_configs(settings: &Settings) -> Vec<Settings> {
     (0..count).map(task).collect()
 }
 
-/// A config entry as the log shows it.
-fn written(entry: &ConfigEntry) -> String {
-    match entry {
-        ConfigEntry::Connector { name, .. } => format!("write {name}"),
-        ConfigEntry::Removed(name) => format!("remove {name}"),
-        ConfigEntry::Tasks { name, tasks } => format!("write {} tasks of {name}", tasks.len()),
-        ConfigEntry::Target { name, state } => format!("write {name} {state:?}"),
+/// A write as the log shows it.
+fn written(write: &ConfigWrite) -> String {
+    match write {
+        ConfigWrite::Connector { name, .. } => format!("write {name}"),
+        ConfigWrite::Removed(name) => format!("remove {name}"),
+        ConfigWrite::Tasks { name, tasks } => format!("write {} tasks of {name}", tasks.len()),
+        ConfigWrite::Stopped(name) => format!("write 0 tasks of {name}, write {name} Stopped"),
+        ConfigWrite::Target { name, state } => format!("write {name} {state:?}"),
+        ConfigWrite::SessionKey(_)
+        | ConfigWrite::TaskCount { .. }
+        | ConfigWrite::Restart { .. }
+        | ConfigWrite::LoggerLevel { .. } => panic!("nobody writes {write:?} alone"),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::connector::validation::{ConfigInfo, ConfigInfos};
 use crate::health::HealthState;
 use crate::herder::msg::ConnectorOffsets;
-use crate::herder::view::{ConnectorInfo, ConnectorKind, ConnectorStatus, RunState, Status};
+use crate::herder::view::{ConnectorInfo, ConnectorKind, ConnectorStatus, Status};
 use crate::logging::levels::LoggerState;
 
 /// `GET /`.
@@ -122,7 +122,7 @@ impl<'a> From<&'a Status> for StateBody<'a> {
     fn from(status: &'a Status) -> Self {
         let Status { state, worker, trace, version } = status;
         let trace = trace.as_deref().filter(|trace| !trace.is_empty());
-        StateBody { state: state_name(*state), worker_id: worker, version: *version, trace }
+        StateBody { state: state.name(), worker_id: worker, version: *version, trace }
     }
 }
 
@@ -292,17 +292,6 @@ fn kind_name(kind: ConnectorKind) -> &'static str {
     }
 }
 
-fn state_name(state: RunState) -> &'static str {
-    match state {
-        RunState::Unassigned => "UNASSIGNED",
-        RunState::Running => "RUNNING",
-        RunState::Paused => "PAUSED",
-        RunState::Stopped => "STOPPED",
-        RunState::Failed => "FAILED",
-        RunState::Restarting => "RESTARTING",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -310,6 +299,7 @@ mod tests {
     use super::*;
     use crate::api::config_def::{ConfigType, Importance};
     use crate::api::ids::TopicPartition;
+    use crate::herder::view::RunState;
 
     fn text(body: &impl Serialize) -> String {
         serde_json::to_string(body).unwrap()

@@ -13,9 +13,9 @@ use super::super::http::{HttpRequest, HttpResponse};
 use super::super::router::{Expand, encode_segment};
 use super::{accepted, json, no_content};
 use crate::api::ids::{ConnectorName, TaskId};
-use crate::herder::msg::{Draft, Request, RestartScope, Written};
+use crate::herder::msg::{Draft, Request, Written};
 use crate::herder::view::ConnectorView;
-use crate::store::config_state::TargetState;
+use crate::store::config_state::{RestartScope, TargetState};
 
 pub(super) fn list(api: &RestApi, expand: Option<Expand>) -> Result<HttpResponse, ApiError> {
     let views = api.parts.herder.views.all();

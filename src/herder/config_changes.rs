@@ -1,0 +1,160 @@
+//! Changes of what is configured: written, read back and in force then, or not written.
+
+use std::time::Instant;
+
+use super::Herder;
+use super::connector_entry::Waiter;
+use super::msg::{Answer, Effect, Effects, OperationId, Written};
+use super::operations::{Asker, Operation, Write, refuse};
+use crate::api::Settings;
+use crate::api::ids::{ConfigOffset, ConnectorName, Epoch};
+use crate::store::config_records::{ConfigRecord, stored};
+use crate::store::config_state::ConfigChange;
+use crate::store::config_write::ConfigWrite;
+
+impl Herder {
+    /// Has a change written for an operation.
+    pub(super) fn write_config(&mut self, write: ConfigWrite, operation: Operation, effects: &mut Effects) {
+        let operation = self.next_operation(operation);
+        effects.push(Effect::WriteConfig(write, Some(operation)));
+    }
+
+    /// Has the tasks of a connector written that it said it has.
+    pub(super) fn write_tasks(&mut self, name: &ConnectorName, tasks: Vec<Settings>, effects: &mut Effects) {
+        let Some(entry) = self.connectors.get(name) else { return };
+        let operation = Operation::WritingTasks(name.clone(), entry.epoch);
+        let write = ConfigWrite::Tasks { name: name.clone(), tasks: tasks.into_iter().map(stored).collect() };
+        self.write_config(write, operation, effects);
+    }
+
+    /// Records were read: they are in force from here on.
+    pub(super) fn config_read(&mut self, records: &[ConfigRecord], offset: ConfigOffset) {
+        for record in records {
+            if let ConfigRecord::Connector { name, .. } = record {
+                self.note_written(name);
+            }
+            match self.configs.apply(record) {
+                ConfigChange::ConnectorUpdated(name)
+                | ConfigChange::TasksUpdated { name, .. }
+                | ConfigChange::TargetChanged(name) => {
+                    self.changed.insert(name);
+                }
+                ConfigChange::ConnectorRemoved(name) => {
+                    if let Some(connector) = self.connectors.get_mut(&name) {
+                        // A new connector of its name has not used them.
+                        connector.topics.clear();
+                    }
+                    self.changed.insert(name);
+                }
+                // Only a group of workers has the first three.
+                ConfigChange::SessionKey
+                | ConfigChange::Restart(..)
+                | ConfigChange::LoggerLevel { .. }
+                | ConfigChange::Nothing => {}
+            }
+        }
+        self.configs.read_to(offset);
+    }
+
+    /// Settings are about to be in force: the first write of them that still waits is theirs, and learns what it did.
+    fn note_written(&mut self, connector: &ConnectorName) {
+        let exists = self.configs.contains(connector);
+        let waiting = self.operations.values_mut().find_map(|operation| match operation {
+            Operation::Writing(Write { name, .. }, written @ None) if name == connector => Some(written),
+            Operation::Writing(..)
+            | Operation::Validating(_)
+            | Operation::Patching { .. }
+            | Operation::WritingTasks(..)
+            | Operation::Ending(..)
+            | Operation::Targeting(_)
+            | Operation::ModifyingOffsets(..) => None,
+        });
+        if let Some(written) = waiting {
+            *written = Some(if exists { Written::Updated } else { Written::Created });
+        }
+    }
+
+    /// A write has ended.
+    pub(super) fn config_written(
+        &mut self,
+        now: Instant,
+        operation: OperationId,
+        outcome: Answer<()>,
+        effects: &mut Effects,
+    ) {
+        match (self.operations.remove(&operation), outcome) {
+            (Some(Operation::Writing(write, written)), outcome) => {
+                self.settings_written(write, written, outcome, effects);
+            }
+            (Some(Operation::WritingTasks(name, epoch)), outcome) => {
+                self.tasks_written(now, &name, epoch, outcome, effects);
+            }
+            (Some(Operation::Ending(name, reply)), Ok(())) => self.wait(&name, Waiter::Stopped(reply)),
+            (Some(Operation::Ending(_, reply) | Operation::Targeting(reply)), outcome) => {
+                effects.answer(reply, outcome);
+            }
+            (
+                Some(Operation::Validating(_) | Operation::Patching { .. } | Operation::ModifyingOffsets(..))
+                | None,
+                _,
+            ) => {}
+        }
+    }
+
+    fn settings_written(
+        &mut self,
+        write: Write,
+        written: Option<Written>,
+        outcome: Answer<()>,
+        effects: &mut Effects,
+    ) {
+        let Write { name, asker, .. } = write;
+        match outcome {
+            Ok(()) => {
+                let waiter = match asker {
+                    Asker::CommandLine { file } => Waiter::CommandLine { file },
+                    Asker::Create(reply) => Waiter::Created(reply),
+                    Asker::Put(reply) | Asker::Patch { reply, .. } => {
+                        Waiter::Put(written.unwrap_or(Written::Updated), reply)
+                    }
+                };
+                self.wait(&name, waiter);
+            }
+            Err(why) => refuse(asker, why, effects),
+        }
+        let waits = |it: &Operation| matches!(it, Operation::Patching { name: of, .. } if *of == name);
+        let patches = self.operations.iter().filter(|(_, operation)| waits(operation)).map(|(id, _)| *id);
+        for patch in patches.collect::<Vec<_>>() {
+            if let Some(Operation::Patching { name, changes, reply }) = self.operations.remove(&patch) {
+                self.patch(name, changes, reply, effects);
+            }
+        }
+    }
+
+    /// What an instance of a connector said of its tasks was written. If that failed, it is asked again after a while,
+    /// and who waits for the tasks is told now.
+    fn tasks_written(
+        &mut self,
+        now: Instant,
+        name: &ConnectorName,
+        epoch: Epoch,
+        outcome: Answer<()>,
+        effects: &mut Effects,
+    ) {
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        // Another instance is asked, or none.
+        if entry.epoch != epoch || !entry.is_asked() {
+            return;
+        }
+        self.changed.insert(name.clone());
+        let Err(why) = outcome else { return entry.task_configs_done() };
+        log::warn!("cannot write the tasks of connector {name} and will try again: {why}");
+        entry.ask_for_tasks_later(now);
+        let waiters = std::mem::take(&mut entry.waiters);
+        let (waiting, others): (Vec<_>, Vec<_>) = waiters.into_iter().partition(Waiter::is_for_tasks);
+        entry.waiters = others;
+        for waiter in waiting {
+            self.answer(name, waiter, Err(why.clone()), effects);
+        }
+    }
+}
