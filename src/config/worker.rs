@@ -20,7 +20,7 @@ pub use basic_auth::BasicAuth;
 pub use headers::{HeaderAction, HeaderRule};
 pub use listeners::{AdminListeners, Listener, Scheme};
 pub use rest::{Advertised, Cors, RestConfig, RestLimits};
-pub use tls::{ClientAuth, ListenerTls};
+pub use tls::{ClientAuth, ClientTls, ListenerTls};
 
 use super::override_policy::OverridePolicy;
 use super::properties::{self, PropertiesError};
