@@ -3,10 +3,11 @@
 use crate::api::ids::WorkerId;
 use crate::config::stores::{KeyStore, TrustStore as TrustedStore};
 use crate::config::worker::{
-    AdminListeners, ClientAuth as ConfiguredAuth, HeaderAction, HeaderRule as ConfiguredRule, Listener,
-    ListenerTls, RestConfig, Scheme as ConfiguredScheme, WorkerConfig,
+    AdminListeners, ClientAuth as ConfiguredAuth, ClientTls, HeaderAction, HeaderRule as ConfiguredRule,
+    Listener, ListenerTls, RestConfig, Scheme as ConfiguredScheme, WorkerConfig,
 };
-use crate::rest::api::ApiSettings;
+use crate::rest::api::{ApiSettings, Mode};
+use crate::rest::forward::{ClientLimits, WorkerClient};
 use crate::rest::http::ListenerLabel;
 use crate::rest::layers::basic_auth::BasicAuth;
 use crate::rest::layers::cors::Cors;
@@ -14,6 +15,7 @@ use crate::rest::layers::response_headers::{HeaderRule, HeaderValue};
 use crate::rest::limits::ServerLimits;
 use crate::rest::router::AdminMode;
 use crate::rest::server::{ListenerAddress, ListenerConfig, Scheme};
+use crate::rest::tls::client::ClientTlsSettings;
 use crate::rest::tls::{ClientAuth, Identity, Password, PemSource, TlsProtocol, TlsSettings, TrustStore};
 
 /// How the REST API behaves.
@@ -23,6 +25,7 @@ use crate::rest::tls::{ClientAuth, Identity, Password, PemSource, TlsProtocol, T
 pub(super) fn api_settings(config: &WorkerConfig) -> Result<ApiSettings, regex::Error> {
     let rest = &config.rest;
     Ok(ApiSettings {
+        mode: Mode::Standalone,
         request_timeout: rest.limits.request_timeout,
         health_timeout: rest.limits.health_timeout,
         admin: match &rest.admin {
@@ -71,6 +74,18 @@ pub fn limits(rest: &RestConfig) -> ServerLimits {
     }
 }
 
+/// What calls the other workers of a group.
+pub fn worker_client(rest: &RestConfig) -> WorkerClient {
+    let limits = ClientLimits::default();
+    // Answers hold configurations, which are as large as bodies may be; written as JSON they may be larger.
+    let largest = u64::try_from(rest.limits.body_bytes_max).unwrap_or(u64::MAX).saturating_mul(4);
+    let limits = ClientLimits { answer_bytes_max: limits.answer_bytes_max.max(largest), ..limits };
+    match &rest.client_tls {
+        Ok(tls) => WorkerClient::new(Ok(&client_settings(tls)), limits),
+        Err(why) => WorkerClient::new(Err(why.to_string()), limits),
+    }
+}
+
 /// The URL by which this machine reaches the first listener.
 pub fn local_url(addresses: &[ListenerAddress]) -> String {
     addresses.first().map_or_else(String::new, |listener| {
@@ -114,10 +129,7 @@ fn config(listener: &Listener, tls: Option<&ListenerTls>, label: ListenerLabel) 
 fn settings(tls: &ListenerTls) -> TlsSettings {
     TlsSettings {
         identity: identity(&tls.identity),
-        trust: tls.trust.as_ref().map(|store| match store {
-            TrustedStore::PemFile(path) => TrustStore::Pem(PemSource::File(path.clone())),
-            TrustedStore::PemText(text) => TrustStore::Pem(PemSource::Text(text.clone())),
-        }),
+        trust: tls.trust.as_ref().map(trust),
         client_auth: match tls.client_auth {
             ConfiguredAuth::None => ClientAuth::None,
             ConfiguredAuth::Requested => ClientAuth::Requested,
@@ -125,6 +137,23 @@ fn settings(tls: &ListenerTls) -> TlsSettings {
         },
         protocols: tls.protocols.iter().map(|name| protocol(name)).collect(),
         cipher_suites: tls.cipher_suites.clone(),
+    }
+}
+
+fn client_settings(tls: &ClientTls) -> ClientTlsSettings {
+    ClientTlsSettings {
+        identity: tls.identity.as_ref().map(identity),
+        trust: tls.trust.as_ref().map(trust),
+        verify_host: tls.verify_host,
+        protocols: tls.protocols.iter().map(|name| protocol(name)).collect(),
+        cipher_suites: tls.cipher_suites.clone(),
+    }
+}
+
+fn trust(store: &TrustedStore) -> TrustStore {
+    match store {
+        TrustedStore::PemFile(path) => TrustStore::Pem(PemSource::File(path.clone())),
+        TrustedStore::PemText(text) => TrustStore::Pem(PemSource::Text(text.clone())),
     }
 }
 

@@ -22,7 +22,7 @@ pub use distributed::DistributedConfig;
 pub use headers::{HeaderAction, HeaderRule};
 pub use listeners::{AdminListeners, Listener, Scheme};
 pub use rest::{Advertised, Cors, RestConfig, RestLimits};
-pub use tls::{ClientAuth, ListenerTls};
+pub use tls::{ClientAuth, ClientTls, ListenerTls};
 
 use super::override_policy::OverridePolicy;
 use super::properties::{self, PropertiesError};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::view::{ConnectorInfo, ConnectorStatus, ConnectorView};
 use crate::api::Settings;
 use crate::api::ids::{ConfigOffset, ConnectorName, Epoch, TaskId, TopicPartition};
@@ -33,9 +35,72 @@ pub enum HerderError {
     /// The request is right but could not be done.
     #[error("{0}")]
     Failed(String),
+    /// Another worker has to do it.
+    #[error("{}", not_here(.url.as_deref()))]
+    NotHere {
+        /// Which of them.
+        target: Target,
+        /// The URL that it advertises; `None` if it is not known at the moment.
+        url: Option<String>,
+    },
+    /// The group of workers is being rearranged: asked again in a moment, it can be done. The text is
+    /// [`STALE_CONFIGURATION`] for changes and [`REBALANCE_EXPECTED`] for what is only shown.
+    #[error("{0}")]
+    Rebalancing(String),
+    /// A request of another worker does not prove that it is one. The text says why.
+    #[error("{1}")]
+    Unsigned(SignatureFault, String),
     /// The worker is ending, or has no room for another request.
     #[error("Worker is shutting down")]
     ShuttingDown,
+}
+
+/// Whose a request is, if it is not everybody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The worker that leads the group.
+    Leader,
+    /// The worker that runs the connector or task.
+    Owner,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Target::Leader => "leader",
+            Target::Owner => "owner",
+        })
+    }
+}
+
+/// What is wrong with the signature of a request between workers (KIP-507).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureFault {
+    /// It is missing, cannot be read, or is of a kind that is not accepted.
+    Unusable,
+    /// This worker knows no key yet, so it cannot tell.
+    NoKey,
+    /// It is not that of the body.
+    Wrong,
+}
+
+/// Whose the request is, is not known.
+pub const NO_KNOWN_URL: &str = "Cannot complete request momentarily due to no known leader URL, likely because a \
+                                rebalance was underway.";
+/// The request is another worker's, and was forwarded often enough.
+pub const CONFLICTING_OPERATION: &str =
+    "Cannot complete request because of a conflicting operation (e.g. worker rebalance)";
+/// A change has to wait for a rebalance that is due.
+pub const STALE_CONFIGURATION: &str = "Cannot complete request momentarily due to stale configuration (typically \
+                                       caused by a concurrent config change)";
+/// What is asked for cannot be shown before a rebalance that is due.
+pub const REBALANCE_EXPECTED: &str = "Request cannot be completed because a rebalance is expected";
+
+fn not_here(url: Option<&str>) -> &'static str {
+    match url {
+        Some(_) => CONFLICTING_OPERATION,
+        None => NO_KNOWN_URL,
+    }
 }
 
 /// The answer to a request.
@@ -76,6 +141,29 @@ pub enum ConnectorOffsets {
     Source(Vec<(OffsetMap, Option<OffsetMap>)>),
     /// A sink's.
     Sink(BTreeMap<TopicPartition, i64>),
+}
+
+/// What proves that a request comes from a worker of the group: its headers as they came, and the body that they sign.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Proof {
+    /// `X-Connect-Authorization`.
+    pub signature: Option<String>,
+    /// `X-Connect-Request-Signature-Algorithm`.
+    pub algorithm: Option<String>,
+    /// The body, byte for byte.
+    pub body: Bytes,
+}
+
+impl std::fmt::Debug for Proof {
+    /// Without the signature, which is worth as much as the key for this body, and without the body, which has settings.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Proof { signature, algorithm, body } = self;
+        f.debug_struct("Proof")
+            .field("signed", &signature.is_some())
+            .field("algorithm", algorithm)
+            .field("body_bytes", &body.len())
+            .finish()
+    }
 }
 
 /// A request of a client.
@@ -134,6 +222,35 @@ pub enum Request {
     Offsets(ConnectorName, Reply<Answer<ConnectorOffsets>>),
     /// Changes its offsets.
     ModifyOffsets(ConnectorName, OffsetsDraft, Reply<Answer<AlterOffsets>>),
+    /// Another worker hands in the tasks of a connector that it runs.
+    SubmitTasks {
+        /// The connector.
+        name: ConnectorName,
+        /// The settings of each task.
+        tasks: Vec<Settings>,
+        /// Of the other worker.
+        proof: Proof,
+        /// Who asks.
+        reply: Reply<Answer<()>>,
+    },
+    /// Another worker wants the earlier tasks of a source connector shut out (KIP-618).
+    Fence {
+        /// The connector.
+        name: ConnectorName,
+        /// Of the other worker.
+        proof: Proof,
+        /// Who asks.
+        reply: Reply<Answer<()>>,
+    },
+    /// Sets a level of the log on all workers of the group (KIP-976).
+    SetClusterLevel {
+        /// The logger, and all whose names begin with its name.
+        namespace: String,
+        /// A level as the client wrote it; it was checked.
+        level: String,
+        /// Who asks.
+        reply: Reply<Answer<()>>,
+    },
 }
 
 /// Whether a write made a connector or changed one.
@@ -234,6 +351,9 @@ impl Request {
             Request::ResetTopics(..) => "a request to forget topics",
             Request::Offsets(..) => "a request to show offsets",
             Request::ModifyOffsets(..) => "a request to change offsets",
+            Request::SubmitTasks { .. } => "tasks that another worker hands in",
+            Request::Fence { .. } => "a request to shut out earlier tasks",
+            Request::SetClusterLevel { .. } => "a request to set a log level",
         }
     }
 }

@@ -19,7 +19,10 @@ impl Request {
             | Request::Stop(_, reply)
             | Request::Restart(_, reply)
             | Request::RestartTask(_, reply)
-            | Request::ResetTopics(_, reply) => reply.is_wanted(),
+            | Request::ResetTopics(_, reply)
+            | Request::SubmitTasks { reply, .. }
+            | Request::Fence { reply, .. }
+            | Request::SetClusterLevel { reply, .. } => reply.is_wanted(),
             Request::Create { reply, .. } | Request::Info(_, reply) => reply.is_wanted(),
             Request::Put { reply, .. } | Request::Patch { reply, .. } => reply.is_wanted(),
             Request::Tasks(_, reply) => reply.is_wanted(),
@@ -38,7 +41,10 @@ impl Request {
             | Request::Stop(_, reply)
             | Request::Restart(_, reply)
             | Request::RestartTask(_, reply)
-            | Request::ResetTopics(_, reply) => effects.answer(reply, Err(why)),
+            | Request::ResetTopics(_, reply)
+            | Request::SubmitTasks { reply, .. }
+            | Request::Fence { reply, .. }
+            | Request::SetClusterLevel { reply, .. } => effects.answer(reply, Err(why)),
             Request::Create { reply, .. } | Request::Info(_, reply) => effects.answer(reply, Err(why)),
             Request::Put { reply, .. } | Request::Patch { reply, .. } => effects.answer(reply, Err(why)),
             Request::Tasks(_, reply) => effects.answer(reply, Err(why)),
@@ -89,6 +95,15 @@ impl Herder {
             }
             Request::Offsets(name, reply) => self.show_offsets(name, reply, effects),
             Request::ModifyOffsets(name, draft, reply) => self.modify_offsets(name, draft, reply, effects),
+            Request::SubmitTasks { reply, .. } => {
+                effects.answer(reply, Err(only_distributed("externally setting task configurations")));
+            }
+            Request::Fence { reply, .. } => {
+                effects.answer(reply, Err(only_distributed("exactly-once source connectors")));
+            }
+            Request::SetClusterLevel { reply, .. } => {
+                effects.answer(reply, Err(only_distributed("log levels of a cluster")));
+            }
         }
     }
 
@@ -222,6 +237,11 @@ impl ConnectorEntry {
 /// The words that restarts have for a connector that is not there.
 fn restart_unknown(name: &ConnectorName) -> HerderError {
     HerderError::NotFound(format!("Unknown connector: {name}"))
+}
+
+/// What a worker says that is alone.
+fn only_distributed(what: &str) -> HerderError {
+    HerderError::Failed(format!("Kafka Connect in standalone mode does not support {what}."))
 }
 
 /// Whether a connector may have its offsets changed: it is stopped, and nothing of it runs.

@@ -17,6 +17,10 @@ use crate::stdx::log_context::LogContext;
 use crate::stdx::time::{Clock, Now};
 use levels::Levels;
 
+/// The library that reads and writes HTTP towards other workers. At TRACE it prints every byte, passwords and settings
+/// among them.
+const PRINTS_SECRETS: &str = "ureq_proto::";
+
 /// Writes records whose logger has a level that lets them through.
 pub struct Logger {
     levels: Arc<Levels>,
@@ -54,7 +58,8 @@ impl Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.levels.lets_through(metadata.target(), metadata.level())
+        let (target, level) = (metadata.target(), metadata.level());
+        !target.starts_with(PRINTS_SECRETS) && self.levels.lets_through(target, level)
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{SendTimeoutError, Sender};
 
 use super::error::ApiError;
+use super::forward::WorkerClient;
 use super::http::{Handler, HttpRequest, HttpResponse, ListenerLabel};
 use super::layers::basic_auth::BasicAuth;
 use super::layers::cors::Cors;
@@ -17,16 +18,27 @@ use super::resources;
 use super::router::{self, AdminMode, Route};
 use super::shared_probe::SharedProbe;
 use crate::connector::validation::Validator;
-use crate::herder::msg::{Answer, HerderEvent, Request};
+use crate::herder::msg::{Answer, HerderError, HerderEvent, Request};
 use crate::herder::tick_thread::Shared;
 use crate::logging::levels::Levels;
 use crate::stdx::pool::Pool;
 use crate::stdx::reply::{Reply, reply};
-use crate::stdx::time::Clock;
+use crate::stdx::time::{Clock, Deadline};
+
+/// Whether this worker is alone.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// It is.
+    Standalone,
+    /// It is one of a group, and calls the others with this.
+    Distributed(WorkerClient),
+}
 
 /// How the API behaves.
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
+    /// Whether this worker is alone.
+    pub mode: Mode,
     /// `rest.request.timeout.ms`: how long a request waits for its answer; 90 s in Apache.
     pub request_timeout: Duration,
     /// `rest.health.timeout.ms`: how long `GET /health` waits at most; 10 s in KIP-1017.
@@ -105,14 +117,35 @@ impl RestApi {
         }
     }
 
+    /// Asks the herder for something to show and waits for its answer within the time that a request has. What waits
+    /// for a rebalance is a 500 here, as in Apache: nobody forwards such a request.
+    pub(super) fn show<T>(&self, make: impl FnOnce(Reply<Answer<T>>) -> Request) -> Result<T, ApiError> {
+        self.ask(make).map_err(|error| {
+            if let ApiError::Herder(HerderError::Rebalancing(why)) = &error {
+                return ApiError::Failed(why.clone());
+            }
+            error
+        })
+    }
+
     /// Asks the herder and waits for its answer within the time that a request has.
     pub(super) fn ask<T>(&self, make: impl FnOnce(Reply<Answer<T>>) -> Request) -> Result<T, ApiError> {
-        let timeout = self.parts.settings.request_timeout;
-        let deadline = self.clock.deadline(timeout);
+        self.ask_until(self.clock.deadline(self.parts.settings.request_timeout), make)
+    }
+
+    /// Asks the herder and waits for its answer until then.
+    pub(super) fn ask_until<T>(
+        &self,
+        deadline: Deadline,
+        make: impl FnOnce(Reply<Answer<T>>) -> Request,
+    ) -> Result<T, ApiError> {
+        let timeout = deadline.left(self.clock.now().instant);
         let (reply, pending) = reply();
         match self.parts.inbox.send_timeout(HerderEvent::Request(make(reply)), timeout) {
             Ok(()) => {}
-            Err(SendTimeoutError::Timeout(_)) => return Err(ApiError::Overloaded(timeout)),
+            Err(SendTimeoutError::Timeout(_)) => {
+                return Err(ApiError::Overloaded(self.parts.settings.request_timeout));
+            }
             // The tick thread has ended, and with it the reply, which says so.
             Err(SendTimeoutError::Disconnected(event)) => drop(event),
         }

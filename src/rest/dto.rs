@@ -3,7 +3,9 @@
 mod request;
 mod response;
 
-pub(super) use request::{BodyError, CreateRequest, config_body, create_body, level_body, offsets_body};
+pub(super) use request::{
+    BodyError, CreateRequest, config_body, create_body, level_body, offsets_body, tasks_body,
+};
 pub(super) use response::{
     ConfigInfosBody, ConnectorInfoBody, ConnectorStatusBody, DefinitionBody, HealthBody, HealthDetails,
     LoggerBody, Message, PluginBody, ServerInfoBody, StartupStepBody, TaskBody, TaskStatusBody, offsets_json,

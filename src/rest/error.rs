@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
+use super::forward::ForwardError;
 use super::http::HttpResponse;
 use super::router::Refusal;
 use crate::health::{HealthState, StageSince};
-use crate::herder::msg::HerderError;
+use crate::herder::msg::{HerderError, SignatureFault};
 
 /// Why a request gets no 2xx.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +21,16 @@ pub(super) enum ApiError {
     NotFound(String),
     /// The worker is configured not to do that.
     Forbidden(&'static str),
-    /// The worker cannot do that in this mode or at all.
-    Unsupported(&'static str),
     /// The worker was asked to do it and could not.
     Failed(String),
     /// The herder's answer.
     Herder(HerderError),
+    /// The group of workers is being rearranged, so nobody can do it at the moment.
+    NotNow(String),
+    /// It is another worker's, and that one could not be asked.
+    Forward(ForwardError),
+    /// It is another worker's, and this is what that one says.
+    Relayed(HttpResponse),
     /// The herder took too long; it may still do what it was asked.
     TimedOut(Option<StageSince>),
     /// The check of a configuration took too long: what it has been doing since when.
@@ -63,9 +68,11 @@ impl ApiError {
             ApiError::BadRequest(message) => HttpResponse::error(400, &message),
             ApiError::NotFound(message) => HttpResponse::error(404, &message),
             ApiError::Forbidden(message) => HttpResponse::error(403, message),
-            ApiError::Unsupported(message) => HttpResponse::error(500, message),
             ApiError::Failed(message) => HttpResponse::error(500, &message),
             ApiError::Herder(error) => HttpResponse::error(herder_status(&error), &error.to_string()),
+            ApiError::NotNow(message) => HttpResponse::error(409, &message),
+            ApiError::Forward(error) => HttpResponse::error(500, &error.to_string()),
+            ApiError::Relayed(response) => response,
             ApiError::TimedOut(None) => HttpResponse::error(500, "Request timed out"),
             ApiError::TimedOut(Some(StageSince { stage, since })) => {
                 HttpResponse::error(500, &format!("{}.", timed_out(&stage, since)))
@@ -104,7 +111,12 @@ fn herder_status(error: &HerderError) -> u16 {
     match error {
         HerderError::NotFound(_) => 404,
         HerderError::BadRequest(_) => 400,
-        HerderError::Conflict(_) => 409,
+        HerderError::Conflict(_) | HerderError::NotHere { .. } | HerderError::Rebalancing(_) => 409,
+        HerderError::Unsigned(fault, _) => match fault {
+            SignatureFault::Unusable => 400,
+            SignatureFault::Wrong => 403,
+            SignatureFault::NoKey => 503,
+        },
         HerderError::Failed(_) | HerderError::ShuttingDown => 500,
     }
 }
@@ -145,12 +157,21 @@ pub(super) fn iso_instant(moment: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::health::Stage;
+    use crate::herder::msg::{CONFLICTING_OPERATION, NO_KNOWN_URL, STALE_CONFIGURATION, Target};
 
     fn shown(error: ApiError) -> (u16, String) {
         let response = error.into_response();
         let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
         assert_eq!(body["error_code"], response.status);
         (response.status, body["message"].as_str().unwrap().to_owned())
+    }
+
+    fn not_here(url: Option<&str>) -> ApiError {
+        HerderError::NotHere { target: Target::Owner, url: url.map(str::to_owned) }.into()
+    }
+
+    fn unsigned(fault: SignatureFault) -> ApiError {
+        HerderError::Unsigned(fault, "s".to_owned()).into()
     }
 
     #[test]
@@ -163,6 +184,13 @@ mod tests {
             (HerderError::Conflict("c".to_owned()).into(), 409, "c"),
             (HerderError::Failed("f".to_owned()).into(), 500, "f"),
             (HerderError::ShuttingDown.into(), 500, "Worker is shutting down"),
+            (not_here(None), 409, NO_KNOWN_URL),
+            (not_here(Some("http://w:1/")), 409, CONFLICTING_OPERATION),
+            (HerderError::Rebalancing(STALE_CONFIGURATION.to_owned()).into(), 409, STALE_CONFIGURATION),
+            (unsigned(SignatureFault::Unusable), 400, "s"),
+            (unsigned(SignatureFault::Wrong), 403, "s"),
+            (unsigned(SignatureFault::NoKey), 503, "s"),
+            (ApiError::NotNow("later".to_owned()), 409, "later"),
             (Refusal::NotFound.into(), 404, "HTTP 404 Not Found"),
             (Refusal::NotATaskNumber.into(), 404, "HTTP 404 Not Found"),
             (Refusal::NotAcceptable.into(), 406, "HTTP 406 Not Acceptable"),

@@ -4,7 +4,9 @@
 pub mod api;
 mod door;
 mod dto;
+mod errand;
 mod error;
+pub mod forward;
 pub mod framing;
 pub mod http;
 pub mod layers;

@@ -2,6 +2,7 @@
 
 mod connectors;
 mod health;
+mod internal;
 mod loggers;
 mod offsets;
 mod plugins;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::api::RestApi;
 use super::dto::{BodyError, ServerInfoBody};
+use super::errand::Errand;
 use super::error::ApiError;
 use super::http::{HttpRequest, HttpResponse};
 use super::router::Route;
@@ -18,43 +20,40 @@ use crate::store::config_state::TargetState;
 
 /// Answers a request whose route was found.
 pub(super) fn answer(api: &RestApi, route: Route, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+    let errand = || Errand::new(api, request);
     match route {
         Route::Options { allow, wants_text } => Ok(options(allow, wants_text)),
         Route::ServerInfo => server_info(api),
         Route::Health(query) => health::get(api, query),
         Route::ListConnectors(expand) => connectors::list(api, expand),
-        Route::CreateConnector => connectors::create(api, request),
+        Route::CreateConnector => connectors::create(&errand()?),
         Route::Connector(name) => connectors::get(api, name),
-        Route::DeleteConnector(name) => connectors::delete(api, name),
+        Route::DeleteConnector(name) => connectors::delete(&errand()?, &name),
         Route::Config(name) => connectors::get_config(api, name),
-        Route::PutConfig(name) => connectors::put_config(api, name, request),
-        Route::PatchConfig(name) => connectors::patch_config(api, name, request),
-        Route::Pause(name) => connectors::set_target(api, name, TargetState::Paused),
-        Route::Resume(name) => connectors::set_target(api, name, TargetState::Started),
-        Route::Stop(name) => connectors::stop(api, name),
-        Route::Restart(name) => connectors::restart(api, name),
-        Route::RestartParts(name, scope) => connectors::restart_parts(api, name, scope),
+        Route::PutConfig(name) => connectors::put_config(&errand()?, &name),
+        Route::PatchConfig(name) => connectors::patch_config(&errand()?, &name),
+        Route::Pause(name) => connectors::set_target(&errand()?, &name, TargetState::Paused),
+        Route::Resume(name) => connectors::set_target(&errand()?, &name, TargetState::Started),
+        Route::Stop(name) => connectors::stop(&errand()?, &name),
+        Route::Restart(name) => connectors::restart(&errand()?, &name),
+        Route::RestartParts(name, scope) => connectors::restart_parts(&errand()?, &name, scope),
         Route::Status(name) => connectors::status(api, &name),
         Route::Tasks(name) => connectors::tasks(api, name),
         Route::TaskStatus(name, index) => connectors::task_status(api, &name, index),
-        Route::RestartTask(name, index) => connectors::restart_task(api, name, index),
+        Route::RestartTask(name, index) => connectors::restart_task(&errand()?, &name, index),
         Route::Topics(name) => connectors::topics(api, &name),
-        Route::ResetTopics(name) => connectors::reset_topics(api, name),
+        Route::ResetTopics(name) => connectors::reset_topics(&errand()?, &name),
         Route::Offsets(name) => offsets::get(api, name),
-        Route::AlterOffsets(name) => offsets::alter(api, name, &request.body),
-        Route::ResetOffsets(name) => offsets::reset(api, name),
+        Route::AlterOffsets(name) => offsets::alter(&errand()?, &name),
+        Route::ResetOffsets(name) => offsets::reset(&errand()?, &name),
         Route::Plugins { connectors_only } => plugins::list(api, connectors_only),
         Route::PluginConfig { plugin, version } => plugins::config(api, &plugin, version.as_deref()),
         Route::ValidatePlugin(plugin) => plugins::validate(api, &plugin, &request.body),
         Route::Loggers => loggers::list(api),
         Route::Logger(name) => loggers::get(api, &name),
         Route::SetLogger(name, scope) => loggers::set(api, &name, scope, &request.body),
-        Route::SubmitTasks(_) => Err(ApiError::Unsupported(
-            "Kafka Connect in standalone mode does not support externally setting task configurations.",
-        )),
-        Route::Fence(_) => Err(ApiError::Unsupported(
-            "Kafka Connect in standalone mode does not support exactly-once source connectors.",
-        )),
+        Route::SubmitTasks(name) => internal::submit_tasks(&errand()?, &name),
+        Route::Fence(name) => internal::fence(&errand()?, &name),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Names in paths are data: they are decoded here, each path segment by itself, so a connector may be called `a/b`.
 
 mod media;
+mod passage;
 mod path;
 mod query;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::time::Duration;
 use super::http::{HttpRequest, ListenerLabel, Method};
 use crate::api::ids::ConnectorName;
 use crate::store::config_state::RestartScope;
+pub(super) use passage::{Passage, passage};
 pub(super) use path::encode_segment;
 use query::Query;
 

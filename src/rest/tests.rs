@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, after, bounded, select};
 use serde_json::{Value as Json, json};
 
-use super::api::{ApiSettings, RestApi, RestParts, WorkerFacts};
+use super::api::{ApiSettings, Mode, RestApi, RestParts, WorkerFacts};
 use super::http::{Handler, HttpResponse};
 use super::router::AdminMode;
 use super::test_support::{get, header, request};
@@ -81,6 +81,7 @@ impl Fixture {
                 advertised_url: "http://w:8083/".to_owned(),
             },
             settings: ApiSettings {
+                mode: Mode::Standalone,
                 request_timeout,
                 health_timeout,
                 admin: AdminMode::WithMain,

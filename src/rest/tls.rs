@@ -1,6 +1,8 @@
-//! TLS of a listener: what it is configured with, and the OpenSSL acceptor made of it.
+//! TLS of a listener: what it is configured with, and the OpenSSL acceptor made of it. That of the client is below.
 //!
 //! Errors name the file and what to do about it; passwords and keys never appear.
+
+pub mod client;
 
 use std::fmt;
 use std::fs;
@@ -15,7 +17,7 @@ use openssl::ssl::{
     SslStream, SslVerifyMode, SslVersion,
 };
 use openssl::stack::Stack;
-use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::{X509, X509Name};
 
 /// A password; never shown.
@@ -307,24 +309,35 @@ fn set_client_auth(context: &mut SslContextBuilder, settings: &TlsSettings) -> R
         ClientAuth::Requested => SslVerifyMode::PEER,
         ClientAuth::Required => SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
     };
-    let trusted = match &settings.trust {
-        None => return Err(TlsError::NoTrustStore),
-        Some(TrustStore::Pem(source)) => read_certificates(source)?,
-        Some(TrustStore::Pkcs12 { file, password }) => read_pkcs12(file, password)?.0,
-    };
+    let trusted = trusted_by(settings.trust.as_ref().ok_or(TlsError::NoTrustStore)?)?;
     let refused = |source| TlsError::Setting { what: "the trust store", source };
-    let mut store = X509StoreBuilder::new().map_err(refused)?;
     let mut names = Stack::<X509Name>::new().map_err(refused)?;
-    for certificate in trusted {
+    for certificate in &trusted {
         let name = certificate.subject_name().to_owned().map_err(refused)?;
         names.push(name).map_err(refused)?;
-        store.add_cert(certificate).map_err(refused)?;
     }
-    context.set_cert_store(store.build());
+    context.set_cert_store(store_of(trusted)?);
     context.set_client_ca_list(names);
     context.set_session_id_context(b"herdsman").map_err(refused)?;
     context.set_verify(mode);
     Ok(())
+}
+
+/// The certificates of a trust store.
+fn trusted_by(trust: &TrustStore) -> Result<Vec<X509>, TlsError> {
+    match trust {
+        TrustStore::Pem(source) => read_certificates(source),
+        TrustStore::Pkcs12 { file, password } => Ok(read_pkcs12(file, password)?.0),
+    }
+}
+
+fn store_of(certificates: Vec<X509>) -> Result<X509Store, TlsError> {
+    let refused = |source| TlsError::Setting { what: "the trust store", source };
+    let mut store = X509StoreBuilder::new().map_err(refused)?;
+    for certificate in certificates {
+        store.add_cert(certificate).map_err(refused)?;
+    }
+    Ok(store.build())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

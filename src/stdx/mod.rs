@@ -1,5 +1,6 @@
 //! What could be in the standard library: named threads, a pool that grows with need, replies that cannot be
-//! forgotten, classes of errors, time as a value; dates, numbers, Base64 and message authentication codes as Java has them.
+//! forgotten, classes of errors, time as a value, whom the system trusts; dates, numbers, Base64 and message
+//! authentication codes as Java has them.
 
 pub mod backoff;
 pub mod error_class;
@@ -10,5 +11,6 @@ pub mod java_number;
 pub mod log_context;
 pub mod pool;
 pub mod reply;
+pub mod system_trust;
 pub mod thread;
 pub mod time;

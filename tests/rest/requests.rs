@@ -124,12 +124,16 @@ fn tasks_that_are_not_there() {
 #[test]
 fn what_only_distributed_workers_do() {
     let worker = Worker::ready();
-    for (method, path, text) in [
-        ("POST", "/connectors/c/tasks", "does not support externally setting task configurations."),
-        ("PUT", "/connectors/c/fence", "does not support exactly-once source connectors."),
+    let tasks = "Kafka Connect in standalone mode does not support externally setting task configurations.";
+    let fence = "Kafka Connect in standalone mode does not support exactly-once source connectors.";
+    let malformed = "with the configuration of each task, not an object";
+    for (method, path, body, status, text) in [
+        ("POST", "/connectors/c/tasks", "[]", 500, tasks),
+        ("POST", "/connectors/c/tasks", "{}", 400, malformed),
+        ("PUT", "/connectors/c/fence", "x", 500, fence),
     ] {
-        let response = worker.ask(method, path, &[("Content-Type", "text/plain")], b"x");
-        assert_eq!(response.status, 500);
+        let response = worker.ask(method, path, &[("Content-Type", "text/plain")], body.as_bytes());
+        assert_eq!(response.status, status, "{method} {path} {body}");
         assert!(String::from_utf8_lossy(&response.body).contains(text));
     }
 }
@@ -265,8 +269,8 @@ fn users_are_asked_for_after_the_route_is_known() {
         ("OPTIONS", "/connectors", 401),
         ("GET", "/nope", 404),
         ("DELETE", "/connectors", 405),
-        ("POST", "/connectors/c/tasks", 500),
-        ("PUT", "/connectors/c/fence", 500),
+        ("POST", "/connectors/c/tasks", 400),
+        ("POST", "/connectors/c/tasks?wait=x", 400),
     ] {
         assert_eq!(status(method, path), expected, "{method} {path}");
     }

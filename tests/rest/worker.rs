@@ -27,7 +27,7 @@ use herdsman::herder::view::Views;
 use herdsman::herder::{Herder, HerderSettings};
 use herdsman::logging::level::LogLevel;
 use herdsman::logging::levels::Levels;
-use herdsman::rest::api::{ApiSettings, RestApi, RestParts, WorkerFacts};
+use herdsman::rest::api::{ApiSettings, Mode, RestApi, RestParts, WorkerFacts};
 use herdsman::rest::http::{Handler, HttpRequest, HttpResponse, ListenerLabel, Method, Origin};
 use herdsman::rest::router::AdminMode;
 use herdsman::stdx::pool::{Pool, PoolLimits};
@@ -60,12 +60,8 @@ impl Worker {
     pub(crate) fn new(change: impl FnOnce(&mut ApiSettings)) -> Self {
         let (inbox, events) = bounded(INBOX_EVENTS_MAX);
         let registry = Arc::new(registry());
-        let validator = Arc::new(Validator::new(Arc::clone(&registry), validation_context()));
-        let shared = Shared {
-            phase: Arc::new(SharedPhase::default()),
-            stages: Arc::new(StageBoard::new(Clock.now())),
-            views: Arc::new(Views::default()),
-        };
+        let validator = validator(&registry);
+        let shared = shared();
         let settings = HerderSettings {
             worker: WorkerId::new("127.0.0.1:8083"),
             registry,
@@ -74,32 +70,10 @@ impl Worker {
         let outside = MadeUp { validator: Arc::clone(&validator), offsets: BTreeMap::new() };
         let herder = Herder::new(settings, Vec::new());
         let (tick, _exits) = TickThread::start(herder, events, outside, shared.clone()).unwrap();
-        let mut settings = ApiSettings {
-            request_timeout: SOON,
-            health_timeout: SOON,
-            admin: AdminMode::WithMain,
-            topic_tracking: true,
-            topic_tracking_reset: true,
-            cors: None,
-            response_headers: Vec::new(),
-            basic_auth: None,
-        };
+        let mut settings = api_settings();
         change(&mut settings);
-        let api = RestApi::new(RestParts {
-            inbox: inbox.clone(),
-            herder: shared,
-            validator,
-            pool: Pool::new(
-                "plugin",
-                PoolLimits { threads_max: 4, idle: SOON, stack_bytes: PLUGIN_STACK_BYTES },
-            ),
-            levels: Arc::new(Levels::new(LogLevel::Info)),
-            worker: WorkerFacts {
-                kafka_cluster_id: Arc::new(OnceLock::new()),
-                advertised_url: "http://127.0.0.1:8083/".to_owned(),
-            },
-            settings,
-        });
+        let url = "http://127.0.0.1:8083/";
+        let api = RestApi::new(rest_parts(inbox.clone(), shared, validator, url, settings));
         Worker { api, inbox, _tick: tick }
     }
 
@@ -161,6 +135,57 @@ impl Worker {
         };
         (answer.status, json)
     }
+}
+
+/// The parts of an API before a herder that is somebody else's.
+pub(crate) fn parts_before(inbox: Sender<HerderEvent>, url: &str, settings: ApiSettings) -> RestParts {
+    rest_parts(inbox, shared(), validator(&Arc::new(registry())), url, settings)
+}
+
+fn rest_parts(
+    inbox: Sender<HerderEvent>,
+    herder: Shared,
+    validator: Arc<Validator>,
+    url: &str,
+    settings: ApiSettings,
+) -> RestParts {
+    let limits = PoolLimits { threads_max: 4, idle: SOON, stack_bytes: PLUGIN_STACK_BYTES };
+    RestParts {
+        inbox,
+        herder,
+        validator,
+        pool: Pool::new("plugin", limits),
+        levels: Arc::new(Levels::new(LogLevel::Info)),
+        worker: WorkerFacts { kafka_cluster_id: Arc::new(OnceLock::new()), advertised_url: url.to_owned() },
+        settings,
+    }
+}
+
+/// How an API behaves unless a test wants it otherwise.
+pub(crate) fn api_settings() -> ApiSettings {
+    ApiSettings {
+        mode: Mode::Standalone,
+        request_timeout: SOON,
+        health_timeout: SOON,
+        admin: AdminMode::WithMain,
+        topic_tracking: true,
+        topic_tracking_reset: true,
+        cors: None,
+        response_headers: Vec::new(),
+        basic_auth: None,
+    }
+}
+
+fn shared() -> Shared {
+    Shared {
+        phase: Arc::new(SharedPhase::default()),
+        stages: Arc::new(StageBoard::new(Clock.now())),
+        views: Arc::new(Views::default()),
+    }
+}
+
+fn validator(registry: &Arc<Registry>) -> Arc<Validator> {
+    Arc::new(Validator::new(Arc::clone(registry), validation_context()))
 }
 
 fn registry() -> Registry {

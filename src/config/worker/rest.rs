@@ -6,7 +6,7 @@ use super::basic_auth::{self, BasicAuth};
 use super::headers::{self, HeaderRule};
 use super::keys::{self, Mode};
 use super::listeners::{self, AdminListeners, Listener, Scheme};
-use super::tls::{self, ListenerTls};
+use super::tls::{self, ClientTls, ListenerTls};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigError, ParsedConfig};
 use crate::config::providers::Environment;
@@ -59,6 +59,8 @@ pub struct RestConfig {
     pub tls: Option<ListenerTls>,
     /// TLS of the admin listeners, if one is https.
     pub admin_tls: Option<ListenerTls>,
+    /// TLS towards other workers. What is wrong with it matters only to a worker that has to call another over https.
+    pub client_tls: Result<ClientTls, ConfigError>,
     /// What is told about where this worker is.
     pub advertised: Advertised,
     /// Use from browsers, if it is allowed.
@@ -115,6 +117,7 @@ impl RestConfig {
             admin: admin?,
             tls: transpose(tls)?,
             admin_tls: transpose(admin_tls)?,
+            client_tls: tls::client(settings, "listeners.https."),
             advertised: advertised?,
             cors: cors?,
             headers: headers?,

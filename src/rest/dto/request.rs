@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
+use crate::api::Settings;
 use crate::herder::msg::Draft;
 use crate::store::config_state::TargetState;
 
@@ -33,6 +34,8 @@ pub(in crate::rest) enum BodyError {
     NoOffsets,
     #[error("Desired 'level' parameter was not specified in request.")]
     NoLevel,
+    #[error("The request body must be a JSON array with the configuration of each task, not {0}")]
+    NoTasks(&'static str),
 }
 
 /// The body of `POST /connectors`.
@@ -105,6 +108,27 @@ fn offset_entry(index: usize, entry: &RawValue) -> Result<(Json, Json), BodyErro
         Some((other, _)) => Err(wrong(&format!("{here}.{name}"), "an object or null", other)),
     };
     Ok((part("partition")?, part("offset")?))
+}
+
+/// Reads the body of `POST …/tasks`: the settings of each task. One that is null is as good as none.
+pub(in crate::rest) fn tasks_body(body: &[u8]) -> Result<Vec<Settings>, BodyError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(BodyError::NoTasks("nothing"));
+    }
+    let whole: &RawValue = parse(body)?;
+    if kind(whole) != Kind::Array {
+        return Err(BodyError::NoTasks(kind(whole).describe()));
+    }
+    let tasks: Vec<&RawValue> = parse(body)?;
+    tasks.into_iter().enumerate().map(|(index, task)| task_settings(index, task)).collect()
+}
+
+fn task_settings(index: usize, task: &RawValue) -> Result<Settings, BodyError> {
+    if kind(task) != Kind::Object {
+        return Err(wrong(&format!("[{index}]"), "an object", kind(task)));
+    }
+    let settings = draft(parse(task.get().as_bytes())?)?;
+    Ok(settings.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
 }
 
 /// Reads the body of `PUT /admin/loggers/…`: the level as it was written. Other fields are ignored.
@@ -302,6 +326,27 @@ mod tests {
     }
 
     #[test]
+    fn bodies_with_tasks() {
+        let settings = |pairs: &[(&str, &str)]| -> Settings {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(tasks_body(b"[]"), Ok(Vec::new()));
+        let body = br#" [{"a":"1","b":2,"c":null},{}]"#;
+        assert_eq!(tasks_body(body), Ok(vec![settings(&[("a", "1"), ("b", "2")]), settings(&[])]));
+        let table = [
+            ("", "with the configuration of each task, not nothing"),
+            ("{}", "with the configuration of each task, not an object"),
+            ("x", "not valid JSON"),
+            ("[1]", r#""[0]" must be an object, not a number"#),
+            (r#"[{},{"a":[]}]"#, r#""a" must be a string, number, boolean or null"#),
+        ];
+        for (body, expected) in table {
+            let error = tasks_body(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{body}: {error}");
+        }
+    }
+
+    #[test]
     fn bodies_with_a_level() {
         assert_eq!(level_body(br#"{"level":"DEBUG","x":[]}"#), Ok("DEBUG".to_owned()));
         assert_eq!(level_body(br#"{"level":1}"#), Ok("1".to_owned()));
@@ -319,6 +364,7 @@ mod tests {
                 drop(config_body(body));
                 drop(offsets_body(body));
                 drop(level_body(body));
+                drop(tasks_body(body));
             }
         }
 

@@ -4,12 +4,13 @@ use std::borrow::Borrow;
 
 use serde_json::{Map, Value as Json, json as json_value};
 
-use super::super::api::RestApi;
+use super::super::api::{Mode, RestApi};
 use super::super::dto::{
     ConnectorInfoBody, ConnectorStatusBody, CreateRequest, TaskBody, TaskStatusBody, config_body, create_body,
 };
+use super::super::errand::{Errand, Onward};
 use super::super::error::ApiError;
-use super::super::http::{HttpRequest, HttpResponse};
+use super::super::http::HttpResponse;
 use super::super::router::{Expand, encode_segment};
 use super::{accepted, json, no_content};
 use crate::api::ids::{ConnectorName, TaskId};
@@ -48,41 +49,46 @@ fn expanded(view: &ConnectorView, expand: Expand) -> Result<Option<Map<String, J
     Ok(Some(parts))
 }
 
-pub(super) fn create(api: &RestApi, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
-    let CreateRequest { name, config: mut draft, target } = create_body(&request.body)?;
+pub(super) fn create(errand: &Errand<'_>) -> Result<HttpResponse, ApiError> {
+    let CreateRequest { name, config: mut draft, target } = create_body(&errand.request().body)?;
     name_draft(&mut draft, &name)?;
     let name = ConnectorName::new(name);
-    let location = location(api, request, &name);
-    let info = api.ask(|reply| Request::Create { name, draft, target, reply })?;
-    Ok(json(201, &ConnectorInfoBody::from(&info))?.with_header("Location", location))
+    let onward = Onward::new("POST", &["connectors"]).body_as_sent();
+    let done = errand.run(&onward, |reply| {
+        let (name, draft) = (name.clone(), draft.clone());
+        Request::Create { name, draft, target, reply }
+    })?;
+    let answer = done.answer(|info| json(201, &ConnectorInfoBody::from(&info)))?;
+    Ok(located(answer, errand, &name))
 }
 
-pub(super) fn put_config(
-    api: &RestApi,
-    name: ConnectorName,
-    request: &HttpRequest,
-) -> Result<HttpResponse, ApiError> {
-    let mut draft = config_body(&request.body)?;
+pub(super) fn put_config(errand: &Errand<'_>, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
+    let mut draft = config_body(&errand.request().body)?;
     name_draft(&mut draft, name.as_str())?;
-    let location = location(api, request, &name);
-    let (written, info) = api.ask(|reply| Request::Put { name, draft, reply })?;
-    let body = ConnectorInfoBody::from(&info);
-    match written {
-        Written::Created => Ok(json(201, &body)?.with_header("Location", location)),
-        Written::Updated => json(200, &body),
-    }
+    let onward = onward("PUT", name, &["config"]).config(&draft);
+    let put = |reply| Request::Put { name: name.clone(), draft: draft.clone(), reply };
+    let answer = errand.run(&onward, put)?.answer(|(written, info)| {
+        let status = match written {
+            Written::Created => 201,
+            Written::Updated => 200,
+        };
+        json(status, &ConnectorInfoBody::from(&info))
+    })?;
+    Ok(located(answer, errand, name))
 }
 
-pub(super) fn patch_config(
-    api: &RestApi,
-    name: ConnectorName,
-    request: &HttpRequest,
-) -> Result<HttpResponse, ApiError> {
-    let mut changes = config_body(&request.body)?;
+pub(super) fn patch_config(errand: &Errand<'_>, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
+    let mut changes = config_body(&errand.request().body)?;
     // The name can neither be changed nor removed; Apache lets both happen.
     name_draft(&mut changes, name.as_str())?;
-    let (_, info) = api.ask(|reply| Request::Patch { name, changes, reply })?;
-    json(200, &ConnectorInfoBody::from(&info))
+    let onward = onward("PATCH", name, &["config"]).config(&changes);
+    let patch = |reply| Request::Patch { name: name.clone(), changes: changes.clone(), reply };
+    errand.run(&onward, patch)?.answer(|(_, info)| json(200, &ConnectorInfoBody::from(&info)))
+}
+
+/// The request to another worker about a connector, or about what is below it.
+fn onward<'a>(method: &'static str, name: &ConnectorName, below: &[&str]) -> Onward<'a> {
+    Onward::new(method, &[&["connectors", name.as_str()], below].concat())
 }
 
 /// Has the settings name their connector: they must do so with its name, or not at all.
@@ -99,8 +105,14 @@ fn name_draft(draft: &mut Draft, name: &str) -> Result<(), ApiError> {
     }
 }
 
+/// The answer, with the URL of the connector if it was created: by whichever worker, the client is led back here.
+fn located(answer: HttpResponse, errand: &Errand<'_>, name: &ConnectorName) -> HttpResponse {
+    if answer.status == 201 { answer.with_header("Location", location(errand, name)) } else { answer }
+}
+
 /// The URL of a connector as the client would reach it.
-fn location(api: &RestApi, request: &HttpRequest, name: &ConnectorName) -> String {
+fn location(errand: &Errand<'_>, name: &ConnectorName) -> String {
+    let (api, request) = (errand.api(), errand.request());
     let path = encode_segment(name.as_str());
     match request.header("Host").filter(|host| !host.is_empty()) {
         Some(host) => {
@@ -112,41 +124,53 @@ fn location(api: &RestApi, request: &HttpRequest, name: &ConnectorName) -> Strin
 }
 
 pub(super) fn get(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
-    let info = api.ask(|reply| Request::Info(name, reply))?;
+    let info = api.show(|reply| Request::Info(name, reply))?;
     json(200, &ConnectorInfoBody::from(&info))
 }
 
 pub(super) fn get_config(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
-    json(200, &api.ask(|reply| Request::Info(name, reply))?.config)
+    json(200, &api.show(|reply| Request::Info(name, reply))?.config)
 }
 
-pub(super) fn delete(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
-    api.ask(|reply| Request::Delete(name, reply)).map(|()| no_content())
+pub(super) fn delete(errand: &Errand<'_>, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
+    let done = errand.run(&onward("DELETE", name, &[]), |reply| Request::Delete(name.clone(), reply))?;
+    done.answer(|()| Ok(no_content()))
 }
 
 pub(super) fn set_target(
-    api: &RestApi,
-    name: ConnectorName,
+    errand: &Errand<'_>,
+    name: &ConnectorName,
     state: TargetState,
 ) -> Result<HttpResponse, ApiError> {
-    api.ask(|reply| Request::SetTarget(name, state, reply)).map(|()| accepted())
+    let verb = match state {
+        TargetState::Started => "resume",
+        TargetState::Paused => "pause",
+        TargetState::Stopped => "stop",
+    };
+    let onward = onward("PUT", name, &[verb]);
+    errand.run(&onward, |reply| Request::SetTarget(name.clone(), state, reply))?.answer(|()| Ok(accepted()))
 }
 
-pub(super) fn stop(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
-    api.ask(|reply| Request::Stop(name, reply)).map(|()| no_content())
+pub(super) fn stop(errand: &Errand<'_>, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
+    let done = errand.run(&onward("PUT", name, &["stop"]), |reply| Request::Stop(name.clone(), reply))?;
+    done.answer(|()| Ok(no_content()))
 }
 
-pub(super) fn restart(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
-    api.ask(|reply| Request::Restart(name, reply)).map(|()| no_content())
+pub(super) fn restart(errand: &Errand<'_>, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
+    let onward = onward("POST", name, &["restart"]);
+    errand.run(&onward, |reply| Request::Restart(name.clone(), reply))?.answer(|()| Ok(no_content()))
 }
 
 pub(super) fn restart_parts(
-    api: &RestApi,
-    name: ConnectorName,
+    errand: &Errand<'_>,
+    name: &ConnectorName,
     scope: RestartScope,
 ) -> Result<HttpResponse, ApiError> {
-    let status = api.ask(|reply| Request::RestartParts(name, scope, reply))?;
-    json(202, &ConnectorStatusBody::from(&status))
+    let onward = onward("POST", name, &["restart"])
+        .flag("includeTasks", scope.include_tasks)
+        .flag("onlyFailed", scope.only_failed);
+    let done = errand.run(&onward, |reply| Request::RestartParts(name.clone(), scope, reply))?;
+    done.answer(|status| json(202, &ConnectorStatusBody::from(&status)))
 }
 
 pub(super) fn status(api: &RestApi, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
@@ -158,7 +182,7 @@ pub(super) fn status(api: &RestApi, name: &ConnectorName) -> Result<HttpResponse
 }
 
 pub(super) fn tasks(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
-    let configs = api.ask(|reply| Request::Tasks(name.clone(), reply))?;
+    let configs = api.show(|reply| Request::Tasks(name.clone(), reply))?;
     let tasks = (0..).zip(&configs);
     let tasks =
         tasks.map(|(index, config)| TaskBody { id: TaskId { connector: name.clone(), index }, config });
@@ -175,11 +199,20 @@ pub(super) fn task_status(api: &RestApi, name: &ConnectorName, index: i32) -> Re
     }
 }
 
-pub(super) fn restart_task(api: &RestApi, name: ConnectorName, index: i32) -> Result<HttpResponse, ApiError> {
-    let Ok(index) = u32::try_from(index) else {
-        return Err(ApiError::NotFound(format!("Task {name}-{index} not found")));
+pub(super) fn restart_task(
+    errand: &Errand<'_>,
+    name: &ConnectorName,
+    index: i32,
+) -> Result<HttpResponse, ApiError> {
+    let Ok(number) = u32::try_from(index) else {
+        return Err(ApiError::NotFound(match errand.api().parts.settings.mode {
+            Mode::Standalone => format!("Task {name}-{index} not found"),
+            Mode::Distributed(_) => format!("Unknown task: {name}-{index}"),
+        }));
     };
-    api.ask(|reply| Request::RestartTask(TaskId { connector: name, index }, reply)).map(|()| no_content())
+    let id = TaskId { connector: name.clone(), index: number };
+    let onward = onward("POST", name, &["tasks", &index.to_string(), "restart"]);
+    errand.run(&onward, |reply| Request::RestartTask(id.clone(), reply))?.answer(|()| Ok(no_content()))
 }
 
 pub(super) fn topics(api: &RestApi, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
@@ -190,12 +223,13 @@ pub(super) fn topics(api: &RestApi, name: &ConnectorName) -> Result<HttpResponse
     json(200, &json_value!({ name.as_str(): { "topics": topics } }))
 }
 
-pub(super) fn reset_topics(api: &RestApi, name: ConnectorName) -> Result<HttpResponse, ApiError> {
-    topics_are_tracked(api)?;
-    if !api.parts.settings.topic_tracking_reset {
+pub(super) fn reset_topics(errand: &Errand<'_>, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
+    topics_are_tracked(errand.api())?;
+    if !errand.api().parts.settings.topic_tracking_reset {
         return Err(ApiError::Forbidden("Topic tracking reset is disabled."));
     }
-    api.ask(|reply| Request::ResetTopics(name, reply)).map(|()| accepted())
+    let onward = onward("PUT", name, &["topics", "reset"]);
+    errand.run(&onward, |reply| Request::ResetTopics(name.clone(), reply))?.answer(|()| Ok(accepted()))
 }
 
 fn topics_are_tracked(api: &RestApi) -> Result<(), ApiError> {
