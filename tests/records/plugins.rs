@@ -30,6 +30,8 @@ pub(crate) struct LinesState {
     pub(crate) lines: Vec<String>,
     /// What the next polls give instead of lines.
     pub(crate) answers: VecDeque<Result<PollOutcome>>,
+    /// The next poll panics.
+    pub(crate) panics: bool,
     pub(crate) topic: String,
     pub(crate) wants_commit_record: bool,
     pub(crate) polls: usize,
@@ -98,6 +100,7 @@ impl SourceTask for LinesTask {
     }
 
     fn poll(&mut self) -> Result<PollOutcome> {
+        assert!(!self.lines.with(|state| state.panics), "a bug of the plug-in");
         self.lines.with(|state| {
             state.polls += 1;
             if let Some(answer) = state.answers.pop_front() {

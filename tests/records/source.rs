@@ -1,15 +1,18 @@
 //! Source tasks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use herdsman::api::error::ConnectError;
+use herdsman::api::ids::TaskId;
 use herdsman::api::record::RecordMetadata;
+use herdsman::api::registry::ConnectorClass;
 use herdsman::api::source::PollOutcome;
 use herdsman::task::{TaskEventKind, Tolerance};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::plugins::{Lines, numbered};
-use crate::support::{HOUR, Rig, wait_until};
+use crate::support::{HOUR, Rig, epoch, wait_until};
 
 #[test]
 fn lines_arrive_in_order_once_and_a_stop_commits_the_last() {
@@ -170,6 +173,25 @@ fn a_retriable_error_of_a_poll_is_tried_again_and_any_other_fails_the_task() {
     let trace = rig.wait_for_failure(1);
     assert_eq!(trace, "org.apache.kafka.connect.errors.ConnectException: disk on fire\n");
     lines.with(|state| assert_eq!(state.stops, 1));
+}
+
+#[test]
+fn a_panic_of_the_plug_in_or_of_the_plan_fails_the_task_and_no_other() {
+    let rig = Rig::new();
+    let lines = Lines::new("t", numbered(10));
+    rig.start(1, rig.lines(&lines));
+    rig.consume("t", 0, 10);
+    lines.with(|state| state.panics = true);
+    let trace = rig.wait_for_failure(1);
+    assert!(trace.contains("The code of the plug-in panicked: a bug of the plug-in"), "{trace}");
+    let class = ConnectorClass::Source(Arc::new(lines.clone()));
+    let id = TaskId { connector: "lines".into(), index: 0 };
+    rig.tasks.start(id, epoch(2), &class, false, || panic!("a bug of a config provider"));
+    let trace = rig.wait_for_failure(2);
+    assert!(trace.contains("panicked: a bug of a config provider"), "{trace}");
+    lines.with(|state| state.panics = false);
+    rig.start(3, rig.lines(&lines)).stop();
+    rig.wait_for(3, &TaskEventKind::Stopped);
 }
 
 /// Ten good lines, a bad one, one more.
