@@ -1,7 +1,5 @@
 //! One instance of a connector, from start to stop. Its methods run on a pool thread, one after another.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents};
@@ -11,6 +9,7 @@ use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{ConnectorName, Epoch};
 use crate::api::registry::ConnectorClass;
 use crate::config::providers::{ConfigProviders, restore_references};
+use crate::stdx::panics;
 
 const LOGGER: &str = "org.apache.kafka.connect.runtime.WorkerConnector";
 
@@ -136,8 +135,7 @@ impl Life {
     /// Runs code of the plug-in; a panic is an error like any other.
     fn within<T>(&mut self, doing: &str, code: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let name = self.reporter.name.clone();
-        catch_unwind(AssertUnwindSafe(|| code(self))).unwrap_or_else(|panic| {
-            let words = panic_words(&*panic);
+        panics::caught(|| code(self)).unwrap_or_else(|words| {
             Err(ConnectError::connect(format!("Panic while {doing} connector {name}: {words}")))
         })
     }
@@ -182,13 +180,4 @@ impl TaskLimits {
         log::warn!(target: LOGGER, "{message}");
         Ok(())
     }
-}
-
-/// What a panic said, as far as it said anything.
-fn panic_words(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no words")
 }

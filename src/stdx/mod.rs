@@ -6,6 +6,7 @@ pub mod error_class;
 pub mod java_calendar;
 pub mod java_number;
 pub mod log_context;
+pub mod panics;
 pub mod pool;
 pub mod reply;
 pub mod thread;
