@@ -35,6 +35,8 @@ pub(crate) struct LinesState {
     pub(crate) topic: String,
     pub(crate) wants_commit_record: bool,
     pub(crate) polls: usize,
+    /// Lines that polls have given.
+    pub(crate) given: usize,
     pub(crate) commits: usize,
     pub(crate) committed_records: Vec<(String, Option<RecordMetadata>)>,
     pub(crate) started_at: Vec<usize>,
@@ -123,6 +125,7 @@ impl SourceTask for LinesTask {
             });
             let records = records.collect();
             self.next = end;
+            state.given = end;
             Ok(PollOutcome::Records(records))
         })
     }

@@ -273,6 +273,23 @@ fn a_record_that_the_broker_refuses_fails_the_task_with_advice() {
 }
 
 #[test]
+fn a_stop_without_a_broker_commits_what_was_acknowledged_within_its_bound() {
+    let rig = Rig::new();
+    let lines = Lines::new("t", numbered(10));
+    let mut spec = rig.lines(&lines);
+    (spec.offset_flush_interval, spec.offset_flush_timeout) = (HOUR, HOUR);
+    spec.stop_timeout = Duration::from_millis(500);
+    let task = rig.start(1, spec);
+    rig.consume("t", 0, 10);
+    rig.broker.go_down().unwrap();
+    lines.with(|state| state.lines = numbered(20));
+    wait_until("all lines polled", || lines.with(|state| (state.given == 20, state.given)));
+    task.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+    assert_eq!(rig.offsets.position("f"), Some(10));
+}
+
+#[test]
 fn records_flow_while_the_offset_store_is_slow() {
     let rig = Rig::new();
     let lines = Lines::new("t", numbered(50));
