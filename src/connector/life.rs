@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents};
+use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents, unbuilt};
 use crate::api::Settings;
 use crate::api::connector::{Connector, ConnectorContext};
 use crate::api::error::{ConnectError, Result};
@@ -68,6 +68,9 @@ impl Life {
             let settings = life.resolved()?;
             let plugin = life.class.plugin();
             log::info!(target: LOGGER, "Creating connector {} of type {}", life.reporter.name, plugin.class());
+            for note in unbuilt::notes(&life.class, &settings) {
+                log::warn!(target: LOGGER, "Connector {}: {note}", life.reporter.name);
+            }
             let connector = life.connector.insert(plugin.connector());
             connector.start(Arc::clone(&life.reporter) as Arc<dyn ConnectorContext>, &settings)
         });
