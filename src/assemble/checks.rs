@@ -67,6 +67,7 @@ fn check_converter(registry: &Registry, key: &str, converter: &ConverterConfig) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::connector_file::ConnectorFile;
     use crate::config::worker::{RawConfig, StandaloneConfig};
 
     fn wrong(entries: &[(&str, &str)]) -> Vec<String> {
@@ -86,6 +87,25 @@ mod tests {
         assert_eq!(wrong(&[]), Vec::<String>::new());
         let aliases = [("key.converter", "JsonConverter"), ("key.converter.schemas.enable", "false")];
         assert_eq!(wrong(&aliases), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_files_that_ship_are_right() {
+        let conf = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+        for file in ["connect-standalone.properties", "quickstart/worker.properties"] {
+            let raw = RawConfig::load(&conf.join(file)).unwrap();
+            let config = StandaloneConfig::from_raw(&raw, &Default::default()).unwrap();
+            assert_eq!(config.worker.notes, Vec::<String>::new(), "{file}");
+            assert!(check(&config.worker, &crate::plugins::registry()).is_ok(), "{file}");
+        }
+        for file in
+            ["connect-file-source", "connect-file-sink", "quickstart/file-source", "quickstart/file-sink"]
+        {
+            let file = conf.join(format!("{file}.properties"));
+            let connector = ConnectorFile::load(&file).unwrap();
+            let plugin = crate::plugins::registry().connector(&connector.config["connector.class"]).cloned();
+            plugin.unwrap().plugin().config_def().parse(&connector.config).unwrap();
+        }
     }
 
     #[test]

@@ -126,11 +126,13 @@ impl Producer {
         self.hurry.get_or_init(|| {
             let (client, stop, topic) = (Arc::clone(&self.client), Arc::clone(&self.stop), topic.to_owned());
             let ask = move || {
-                for _question in 0..2 {
-                    let goes_on = !stop.load(Ordering::Acquire);
-                    if !goes_on || client.client().fetch_metadata(Some(&topic), HURRY).is_err() {
+                let mut answers = 0;
+                // A question on the connection that is left may fail at once.
+                for _question in 0..4 {
+                    if answers == 2 || stop.load(Ordering::Acquire) {
                         return;
                     }
+                    answers += u32::from(client.client().fetch_metadata(Some(&topic), HURRY).is_ok());
                 }
             };
             // Without a thread the record comes a little later.

@@ -40,6 +40,9 @@ fn help_and_version_are_as_people_expect() {
         assert_eq!(run(&["health", wrong[0], wrong[1]]).0, 3, "{wrong:?}");
     }
     assert_eq!(run(&["health", "--help"]).0, 0);
+    let set = ["standalone", "--set", "key.converter=no.Such", "conf/connect-standalone.properties"];
+    let (code, words) = run(&set);
+    assert!(code == 2 && words.contains("no.Such"), "what is set goes over the file: {code} {words}");
 }
 
 #[test]

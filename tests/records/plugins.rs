@@ -14,7 +14,7 @@ use herdsman::api::data::{SchemaAndValue, SchemaRef, Value};
 use herdsman::api::error::{ConnectError, Result};
 use herdsman::api::ids::TopicPartition;
 use herdsman::api::offset::{OffsetMap, OffsetValue};
-use herdsman::api::record::{RecordMetadata, SinkRecord, SourceRecord};
+use herdsman::api::record::{Header, RecordMetadata, SinkRecord, SourceRecord};
 use herdsman::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use herdsman::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
 
@@ -33,6 +33,8 @@ pub(crate) struct LinesState {
     /// The next poll panics.
     pub(crate) panics: bool,
     pub(crate) topic: String,
+    /// What each record has besides its line; without a text it is null.
+    pub(crate) headers: Vec<(&'static str, Option<&'static str>)>,
     pub(crate) wants_commit_record: bool,
     pub(crate) polls: usize,
     /// Lines that polls have given.
@@ -121,7 +123,7 @@ impl SourceTask for LinesTask {
                 key: SchemaAndValue::null(),
                 value: SchemaAndValue { schema: None, value: Value::string(state.lines[line].as_str()) },
                 timestamp: None,
-                headers: Vec::new(),
+                headers: state.headers.iter().map(header).collect(),
             });
             let records = records.collect();
             self.next = end;
@@ -149,6 +151,11 @@ impl SourceTask for LinesTask {
         self.lines.with(|state| state.stops += 1);
         Ok(())
     }
+}
+
+fn header((key, text): &(&'static str, Option<&'static str>)) -> Header {
+    let value = text.map_or(Value::Null, Value::string);
+    Header { key: (*key).into(), value: SchemaAndValue { schema: None, value } }
 }
 
 /// Text as it is; refuses text that begins with `bad`.
@@ -228,6 +235,8 @@ pub(crate) struct Keeper(pub(crate) Arc<Watched<KeeperState>>);
 pub(crate) struct KeeperState {
     /// What was put and not refused: partition, offset, value.
     pub(crate) kept: Vec<(i32, i64, String)>,
+    /// The headers of what was put, record after record: key and value.
+    pub(crate) headers: Vec<(String, Value)>,
     /// Batches that were refused: their values.
     pub(crate) refused: Vec<Vec<String>>,
     /// How the next puts of records end.
@@ -328,6 +337,9 @@ impl SinkTask for KeeperTask {
             });
             match state.answers.pop_front() {
                 None => {
+                    let headers = records.iter().flat_map(|record| &record.headers);
+                    let headers = headers.map(|header| (header.key.to_string(), header.value.value.clone()));
+                    state.headers.extend(headers);
                     state.kept.extend(values);
                     Ok(())
                 }

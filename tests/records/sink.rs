@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use herdsman::api::data::Value;
 use herdsman::api::error::ConnectError;
 use herdsman::api::ids::TopicPartition;
 use herdsman::api::sink::SinkOffsets;
@@ -9,7 +10,7 @@ use herdsman::task::{SinkTopics, TaskEventKind, TaskWork, Tolerance};
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::plugins::{Keeper, KeeperState, numbered};
+use crate::plugins::{Keeper, KeeperState, Lines, numbered};
 use crate::support::{HOUR, Rig, wait_until};
 
 #[test]
@@ -287,6 +288,22 @@ fn what_the_group_refuses_for_good_fails_the_task_with_advice() {
         let trace = rig.wait_for_failure(1);
         assert!(trace.contains(advice), "{advice} in:\n{trace}");
     }
+}
+
+#[test]
+fn headers_travel_in_order_there_and_back() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    let lines = Lines::new("t", numbered(2));
+    lines.with(|state| state.headers = vec![("b", Some("1")), ("a", Some("ä")), ("b", None)]);
+    rig.start(1, rig.lines(&lines));
+    let keeper = Keeper::new();
+    rig.start(2, rig.keeper(&keeper, 0));
+    keeper.wait_for(2);
+    let of_one = [("b", Value::string("1")), ("a", Value::string("ä")), ("b", Value::Null)];
+    let expected: Vec<_> =
+        of_one.iter().chain(&of_one).map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    keeper.0.change(|state| assert_eq!(state.headers, expected));
 }
 
 #[test]

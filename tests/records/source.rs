@@ -96,6 +96,25 @@ fn an_outage_of_the_broker_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
+fn records_that_expire_because_somebody_said_so_fail_the_task_and_come_again() {
+    let rig = Rig::new();
+    let lines = Lines::new("t", numbered(10));
+    let mut spec = rig.lines(&lines);
+    spec.client = spec.client.with("message.timeout.ms", "500");
+    rig.start(1, spec.clone());
+    rig.consume("t", 0, 10);
+    wait_until("the offset", || (rig.offsets.position("f") == Some(10), rig.offsets.position("f")));
+    rig.broker.go_down().unwrap();
+    lines.with(|state| state.lines = numbered(20));
+    let trace = rig.wait_for_failure(1);
+    assert!(trace.contains("TimeoutException"), "{trace}");
+    assert_eq!(rig.offsets.position("f"), Some(10), "what expired does not count as read");
+    rig.broker.come_up().unwrap();
+    rig.start(2, spec);
+    assert_eq!(rig.consume("t", 0, 20), numbered(20));
+}
+
+#[test]
 fn a_task_that_is_given_up_commits_nothing_and_its_successor_loses_nothing() {
     let rig = Rig::new();
     let lines = Lines::new("t", numbered(200));
