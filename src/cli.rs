@@ -24,7 +24,7 @@ pub enum Exit {
     Starting,
     /// A connector of the command line could not be created, or the offsets could not be read.
     StartFailed,
-    /// `health`: no worker answered.
+    /// `health`: no worker answered, or nothing could be asked.
     NoAnswer,
     /// An error of the worker itself.
     Broken,
@@ -51,13 +51,13 @@ impl Exit {
             Exit::Broken => "`standalone`: an error of the worker itself, or of the system it runs on.",
             Exit::Unhealthy => "`health`: the worker is unhealthy.",
             Exit::BadConfig => {
-                "The command line is wrong. `standalone`: the settings of the worker are wrong, or REST cannot listen."
+                "`standalone`: the command line or the settings of the worker are wrong, or REST cannot listen."
             }
             Exit::Starting => "`health`: the worker is starting.",
             Exit::StartFailed => {
                 "`standalone`: a connector of the command line could not be created, or the offsets could not be read."
             }
-            Exit::NoAnswer => "`health`: no worker answered.",
+            Exit::NoAnswer => "`health`: no worker answered, or the command line is wrong.",
             Exit::Signal(_) => {
                 "`standalone`: a signal ended the worker, in order at the first and at once at the second: \
                  SIGHUP 129, SIGINT 130, SIGTERM 143."
@@ -139,7 +139,7 @@ pub struct StandaloneArgs {
 #[derive(Debug, Args)]
 pub struct HealthArgs {
     /// The REST API of the worker.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:8083")]
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8083", value_parser = url)]
     url: String,
     /// How long to wait for the answer; the worker itself waits for 10 seconds at most.
     #[arg(long, value_name = "SECONDS", default_value = "12", value_parser = seconds)]
@@ -156,6 +156,14 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn url(text: &str) -> Result<String, String> {
+    let address = ["http://", "https://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
+    match address {
+        Some(address) if !address.is_empty() && !address.starts_with('/') => Ok(text.to_owned()),
+        Some(_) | None => Err("it needs the form http://host:port".to_owned()),
+    }
+}
+
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "it needs to be a number of seconds".to_owned())?;
     match std::time::Duration::try_from_secs_f64(seconds) {
@@ -165,6 +173,24 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
 }
 
 impl Cli {
+    /// Reads the command line of this process; what it asks for or does wrong is printed.
+    ///
+    /// # Errors
+    /// How the process is to end if there is nothing to carry out.
+    pub fn read() -> Result<Self, Exit> {
+        Cli::try_parse().map_err(|error| {
+            // Nobody reads it.
+            drop(error.print());
+            // A mistake must not look like a worker that is starting to whoever asks for its health.
+            let asks_for_health = std::env::args_os().nth(1).is_some_and(|command| command == "health");
+            match error.exit_code() {
+                0 => Exit::Done,
+                _ if asks_for_health => Exit::NoAnswer,
+                _ => Exit::BadConfig,
+            }
+        })
+    }
+
     /// Carries out the command.
     ///
     /// # Errors

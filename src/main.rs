@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use herdsman::cli::Cli;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
+    match cli.run() {
         Ok(exit) => exit.into(),
         Err(failure) => {
             eprintln!("herdsman: {failure}");

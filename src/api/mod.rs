@@ -14,6 +14,7 @@ pub mod registry;
 pub mod sink;
 pub mod source;
 pub mod text;
+pub mod topic_name;
 pub mod validation;
 
 use indexmap::IndexMap;

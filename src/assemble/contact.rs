@@ -11,6 +11,7 @@ use super::hands::tell;
 use crate::config::client::ClientSettings;
 use crate::herder::msg::HerderEvent;
 use crate::kafka::admin::cluster_id;
+use crate::kafka::fault::{FaultKind, KafkaFault};
 use crate::stdx::backoff::Backoff;
 use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::Clock;
@@ -23,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The id of the Kafka cluster, once it is known.
 pub type ClusterId = Arc<OnceLock<String>>;
 
-/// Tries until Kafka answers; dropping it ends that.
+/// Tries until Kafka answers, or until its client cannot be set up at all; dropping it ends that.
 #[derive(Debug)]
 pub struct KafkaContact {
     _stop: Sender<Infallible>,
@@ -31,26 +32,40 @@ pub struct KafkaContact {
 }
 
 impl KafkaContact {
-    /// Begins to try with the settings of the worker's own clients. Sets the cluster's id, and tells the herder.
-    pub fn start(settings: ClientSettings, id: ClusterId, inbox: Sender<HerderEvent>) -> io::Result<Self> {
+    /// Begins to try with the settings of the worker's own clients. Sets the cluster's id, and tells the herder;
+    /// settings that librdkafka refuses are told to `refused`, which must have room.
+    pub fn start(
+        settings: ClientSettings,
+        id: ClusterId,
+        inbox: Sender<HerderEvent>,
+        refused: Sender<KafkaFault>,
+    ) -> io::Result<Self> {
         let (stop, stopped) = bounded(0);
-        let body = move || {
-            if let Some(found) = keep_trying(&settings, &stopped) {
+        let body = move || match keep_trying(&settings, &stopped) {
+            Ok(Some(found)) => {
                 log::info!(target: "org.apache.kafka.connect.runtime.WorkerConfig", "Kafka cluster ID: {found}");
                 drop(id.set(found));
                 tell(&inbox, HerderEvent::KafkaReached);
             }
+            Ok(None) => {}
+            // Closed: the worker ends already.
+            Err(fault) => drop(refused.try_send(fault)),
         };
         let thread = thread::spawn("kafka-contact", thread::STACK_BYTES, body)?;
         Ok(KafkaContact { _stop: stop, _thread: thread })
     }
 }
 
-fn keep_trying(settings: &ClientSettings, stopped: &Receiver<Infallible>) -> Option<String> {
+/// The id of the cluster, `None` if told to end before it is known. Fails with what will not change.
+fn keep_trying(
+    settings: &ClientSettings,
+    stopped: &Receiver<Infallible>,
+) -> Result<Option<String>, KafkaFault> {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         match cluster_id(settings, Clock.deadline(TRY_TIMEOUT)) {
-            Ok(id) => return Some(id),
+            Ok(id) => return Ok(Some(id)),
+            Err(why) if why.kind() == FaultKind::Config => return Err(why),
             Err(why) => log::warn!(
                 target: "org.apache.kafka.connect.runtime.WorkerConfig",
                 "no Kafka broker answers yet, the worker keeps trying: {why}"
@@ -58,7 +73,7 @@ fn keep_trying(settings: &ClientSettings, stopped: &Receiver<Infallible>) -> Opt
         }
         match stopped.recv_timeout(backoff.next_delay(0.5)) {
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
             Ok(never) => match never {},
         }
     }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::offset_change::no_thread;
 use super::offset_desk::OffsetDesk;
 use crate::api::Settings;
 use crate::api::ids::{Epoch, TaskId};
 use crate::connector::Connectors;
 use crate::herder::msg::{Draft, Effect, HerderError, HerderEvent, OperationId, StartTask};
 use crate::herder::tick_thread::Outside;
+use crate::stdx::panics;
 use crate::stdx::pool::Pool;
 use crate::task::plan::{StoredTask, TaskPlanner};
 use crate::task::{TaskHandle, Tasks};
@@ -40,16 +42,25 @@ pub struct TaskHands {
     tasks: Tasks,
     planner: Arc<TaskPlanner>,
     running: BTreeMap<TaskId, (Epoch, TaskHandle)>,
+    /// With so many in `running`, those that have ended are taken out. It grows with those that run.
+    sweep_at: usize,
     abandoned: usize,
 }
+
+/// Handles of ended tasks are left alone below this number.
+const SWEEP_MIN: usize = 64;
 
 impl TaskHands {
     /// None yet.
     pub fn new(tasks: Tasks, planner: Arc<TaskPlanner>) -> Self {
-        TaskHands { tasks, planner, running: BTreeMap::new(), abandoned: 0 }
+        TaskHands { tasks, planner, running: BTreeMap::new(), sweep_at: SWEEP_MIN, abandoned: 0 }
     }
 
     fn start(&mut self, task: StartTask) {
+        if self.running.len() >= self.sweep_at {
+            self.running.retain(|_, (_, handle)| !handle.is_over());
+            self.sweep_at = SWEEP_MIN.max(2 * self.running.len());
+        }
         let StartTask { id, epoch, class, settings, connector, tasks, paused } = task;
         let planner = Arc::clone(&self.planner);
         let stored = StoredTask { id: id.clone(), class: class.clone(), settings, connector, tasks };
@@ -80,7 +91,11 @@ impl Hands {
     fn validate(&self, operation: OperationId, draft: Draft, echo: &mut VecDeque<HerderEvent>) {
         let validate = Arc::clone(&self.validate);
         let started = self.run_job(move |inbox| {
-            let outcome = validate(draft);
+            let outcome = panics::caught(|| validate(draft)).unwrap_or_else(|words| {
+                Err(HerderError::Failed(format!(
+                    "The code of the connector panicked in its validation: {words}"
+                )))
+            });
             tell(inbox, HerderEvent::Validated(operation, outcome));
         });
         if !started {
@@ -118,12 +133,17 @@ impl Outside for Hands {
             Effect::ReadOffsets(name, class, settings, reply) => {
                 let desk = Arc::clone(&self.offsets);
                 // Without a thread the reply is dropped and answers for itself.
-                self.run_job(move |_| reply.send(desk.show(&name, &class, &settings)));
+                self.run_job(move |_| {
+                    let shown = panics::caught(|| desk.show(&name, &class, &settings));
+                    let panicked =
+                        |words| format!("Failed to retrieve offsets for connector {name}: {words}");
+                    reply.send(shown.unwrap_or_else(|words| Err(HerderError::Failed(panicked(words)))));
+                });
             }
             Effect::ModifyOffsets(operation, name, class, settings, change) => {
-                let desk = Arc::clone(&self.offsets);
+                let (desk, jobs) = (Arc::clone(&self.offsets), self.jobs.clone());
                 let started = self.run_job(move |inbox| {
-                    let outcome = desk.modify(&name, &class, &settings, change);
+                    let outcome = desk.modify(&jobs, name, class, settings, change);
                     tell(inbox, HerderEvent::OffsetsModified(operation, outcome));
                 });
                 if !started {
@@ -144,12 +164,51 @@ pub fn tell(inbox: &Sender<HerderEvent>, event: HerderEvent) {
     drop(inbox.send(event));
 }
 
-fn no_thread(what: &str) -> HerderError {
-    HerderError::Failed(format!("No thread is free for {what}: too many connectors hang. Try again later"))
-}
-
 impl std::fmt::Debug for Hands {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hands").field("connectors", &self.connectors).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use super::*;
+    use crate::config::worker::{RawConfig, StandaloneConfig};
+    use crate::task::runner::TaskRunner;
+
+    fn task_hands(runner: &Arc<TaskRunner>) -> TaskHands {
+        let mut raw = RawConfig::default();
+        for key in ["key.converter", "value.converter"] {
+            raw.set(key, "org.apache.kafka.connect.storage.StringConverter");
+        }
+        raw.set("offset.storage.file.filename", "offsets");
+        let worker = StandaloneConfig::from_raw(&raw, &Default::default()).unwrap().worker;
+        let registry = Arc::new(crate::plugins::registry());
+        let planner = TaskPlanner::new(Arc::new(worker), registry, Arc::new(OnceLock::new()));
+        TaskHands::new(Tasks::new(Arc::clone(runner), Arc::new(|_| ())), Arc::new(planner))
+    }
+
+    fn task(number: u32) -> StartTask {
+        let class = crate::plugins::registry().connector("FileStreamSource").cloned().unwrap();
+        let connector = format!("c{number}").as_str().into();
+        let (settings, epoch) = (Settings::new(), Epoch::default());
+        let (connector_settings, id) = (Settings::new(), TaskId { connector, index: 0 });
+        StartTask { id, epoch, class, settings, connector: connector_settings, tasks: 1, paused: false }
+    }
+
+    #[test]
+    fn tasks_that_have_ended_are_forgotten() {
+        let runner = Arc::new(TaskRunner::new(4).unwrap());
+        let mut hands = task_hands(&runner);
+        for number in 0..2000 {
+            // Fails at once: there is no offset store.
+            hands.start(task(number));
+            while runner.tasks() > 0 {
+                std::thread::yield_now();
+            }
+        }
+        assert!(hands.running.len() <= SWEEP_MIN, "{} handles of no task", hands.running.len());
     }
 }

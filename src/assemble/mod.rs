@@ -1,8 +1,10 @@
 //! Builds the worker: its threads in order, and what they share. This is the place where all rooms meet.
 
+mod checks;
 pub mod contact;
 pub mod hands;
 pub mod listeners;
+mod offset_change;
 pub mod offset_desk;
 
 use std::io;
@@ -12,8 +14,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use crate::api::config_def::{ConfigError, ConfigErrors};
 use crate::api::registry::Registry;
-use crate::config::client::{translate, worker_client};
+use crate::config::client::translate;
 use crate::config::worker::{StandaloneConfig, WorkerConfig};
 use crate::connector::Connectors;
 use crate::connector::validation::{ValidationContext, Validator, WorkerConverters};
@@ -23,6 +26,7 @@ use crate::herder::tick_thread::{INBOX_EVENTS_MAX, Shared, TickThread};
 use crate::herder::view::Views;
 use crate::herder::{Herder, HerderSettings};
 use crate::kafka::embedded::EmbeddedBroker;
+use crate::kafka::fault::KafkaFault;
 use crate::logging::levels::Levels;
 use crate::rest::api::{RestApi, RestParts, WorkerFacts};
 use crate::rest::server::{BoundServer, HttpServer};
@@ -79,6 +83,7 @@ pub struct Worker {
     jobs: Pool,
     inbox: Sender<HerderEvent>,
     exits: Receiver<Exit>,
+    refusals: Receiver<KafkaFault>,
     stop_timeout: Duration,
     _offsets: OffsetStoreSlot,
     _embedded: Option<EmbeddedBroker>,
@@ -100,6 +105,8 @@ pub enum Ended {
     Signal(u8),
     /// The herder wants it.
     Herder(Exit),
+    /// librdkafka cannot make the worker's own client of its settings.
+    ClientRefused(KafkaFault),
 }
 
 /// A worker could not start.
@@ -107,7 +114,7 @@ pub enum Ended {
 pub enum StartError {
     /// A setting of the worker cannot be kept.
     #[error("{0}")]
-    Config(String),
+    Config(ConfigErrors),
     /// The system gives no thread or socket.
     #[error("the system gives no thread or socket: check the limits of this user")]
     System(#[from] io::Error),
@@ -137,7 +144,7 @@ impl Worker {
     pub fn start(plan: Plan) -> Result<Self, StartError> {
         let Plan { config, command_line, registry, listeners, levels, embedded } = plan;
         let StandaloneConfig { worker, offset_file } = config;
-        let kafka = worker_client(&worker.originals.0).map_err(|why| StartError::Config(why.to_string()))?;
+        let kafka = checks::check(&worker, &registry).map_err(StartError::Config)?;
         let (inbox, events) = bounded(INBOX_EVENTS_MAX);
         let parts = Parts::new(worker, registry, inbox.clone());
         let (url, worker_id) = listeners::advertised(&parts.config.rest, listeners.addresses());
@@ -152,7 +159,8 @@ impl Worker {
         let herder = Herder::new(settings, command_line);
         let (tick, exits) = TickThread::start(herder, events, hands, parts.shared.clone())?;
         let opener = open_offsets(offset_file, Arc::clone(&parts.offsets), inbox.clone())?;
-        let contact = KafkaContact::start(kafka, parts.cluster, inbox.clone())?;
+        let (refused, refusals) = bounded(1);
+        let contact = KafkaContact::start(kafka, parts.cluster, inbox.clone(), refused)?;
         Ok(Worker {
             http: Some(http),
             contact,
@@ -162,6 +170,7 @@ impl Worker {
             jobs: parts.jobs,
             inbox,
             exits,
+            refusals,
             stop_timeout: parts.config.task_shutdown_graceful_timeout + STOP_MARGIN,
             _offsets: parts.offsets,
             _embedded: embedded,
@@ -170,9 +179,18 @@ impl Worker {
 
     /// Waits until a signal comes or the herder wants the worker to end.
     pub fn wait(&self, signals: &Receiver<u8>) -> Ended {
-        select! {
-            recv(signals) -> signal => Ended::Signal(signal.unwrap_or_default()),
-            recv(self.exits) -> exit => Ended::Herder(exit.unwrap_or(Exit::Stopped)),
+        let mut refusals = Some(&self.refusals);
+        loop {
+            let never = crossbeam_channel::never();
+            select! {
+                recv(signals) -> signal => return Ended::Signal(signal.unwrap_or_default()),
+                recv(self.exits) -> exit => return Ended::Herder(exit.unwrap_or(Exit::Stopped)),
+                recv(refusals.unwrap_or(&never)) -> refusal => match refusal {
+                    Ok(fault) => return Ended::ClientRefused(fault),
+                    // Kafka has answered: nothing more comes from there.
+                    Err(_) => refusals = None,
+                },
+            }
         }
     }
 
@@ -254,9 +272,9 @@ impl Parts {
             levels,
             worker: WorkerFacts { kafka_cluster_id: Arc::clone(&self.cluster), advertised_url },
             settings: listeners::api_settings(&self.config).map_err(|why| {
-                StartError::Config(format!(
-                    "Invalid value for configuration access.control.allow.origin: {why}"
-                ))
+                let key = "access.control.allow.origin";
+                let origin = self.config.originals.0.get(key).map_or("", String::as_str);
+                StartError::Config(ConfigError::invalid(key, origin, why.to_string()).into())
             })?,
         }))
     }
@@ -271,7 +289,7 @@ impl Parts {
             validator.check(&draft).map_err(|why| HerderError::BadRequest(why.to_string()))
         });
         let providers = Arc::new(self.config.providers.clone());
-        let offsets = OffsetDesk { store: Arc::clone(&self.offsets), planner: Arc::clone(&self.planner) };
+        let offsets = OffsetDesk::new(Arc::clone(&self.offsets), Arc::clone(&self.planner));
         Hands {
             inbox: self.inbox.clone(),
             jobs: self.jobs.clone(),

@@ -1,11 +1,13 @@
 //! The desk for offsets: shows and changes what connectors have stored (KIP-875), for clients of the REST API.
 //!
-//! Called on threads of a pool: it waits for the offset store or for Kafka, up to a deadline of its own.
+//! Called on threads of a pool: it waits for the offset store, for Kafka and for the connector, up to a deadline of its
+//! own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::offset_change::{self, Patience, Progress, Step};
 use crate::api::Settings;
 use crate::api::error::{ConnectError, ErrorKind};
 use crate::api::ids::{ConnectorName, TopicPartition};
@@ -15,25 +17,32 @@ use crate::api::sink::SinkPlugin;
 use crate::api::source::{AlterOffsets, SourcePlugin};
 use crate::herder::msg::{Answer, ConnectorOffsets, HerderError, OffsetsChange};
 use crate::kafka::admin::GroupOffsets;
-use crate::kafka::fault::KafkaFault;
+use crate::kafka::fault::{FaultKind, KafkaFault};
+use crate::stdx::pool::Pool;
 use crate::stdx::reply::reply;
-use crate::stdx::time::Clock;
+use crate::stdx::time::{Clock, Deadline};
 use crate::store::offset_record::{OffsetKey, encode_offset};
 use crate::store::offset_store::StoredOffset;
 use crate::task::plan::{OffsetStoreSlot, TaskPlanner};
 
-/// How long one request may take outside, less than the 90 s that its client waits.
+/// How long one look at offsets may take, less than the 90 s that its client waits.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shows and changes offsets.
 pub struct OffsetDesk {
     /// The offsets of sources.
-    pub store: OffsetStoreSlot,
+    store: OffsetStoreSlot,
     /// Knows how connectors reach Kafka.
-    pub planner: Arc<TaskPlanner>,
+    planner: Arc<TaskPlanner>,
+    patience: Patience,
 }
 
 impl OffsetDesk {
+    /// For the offsets of sources in a store, and for those of sinks where the planner finds them.
+    pub fn new(store: OffsetStoreSlot, planner: Arc<TaskPlanner>) -> Self {
+        OffsetDesk { store, planner, patience: Patience::WORKER }
+    }
+
     /// The offsets of a connector.
     ///
     /// # Errors
@@ -46,7 +55,7 @@ impl OffsetDesk {
     ) -> Answer<ConnectorOffsets> {
         match class {
             ConnectorClass::Source(_) => {
-                let stored = self.stored(name).map_err(|why| {
+                let stored = self.stored(name, Clock.deadline(TIMEOUT)).map_err(|why| {
                     HerderError::Failed(format!(
                         "Failed to retrieve offsets for source connector {name}: {why}"
                     ))
@@ -68,59 +77,94 @@ impl OffsetDesk {
         }
     }
 
-    /// Changes the offsets of a connector, after its plug-in has agreed.
+    /// Changes the offsets of a connector, after its plug-in has agreed. The plug-in is called on a thread of `jobs`; a
+    /// change that was not made in time is not made later, unless it was being written.
     ///
     /// # Errors
     /// `BadRequest` where the plug-in says the change is wrong, else `Failed`, in Connect's words.
     pub fn modify(
-        &self,
-        name: &ConnectorName,
-        class: &ConnectorClass,
-        settings: &Settings,
+        self: Arc<Self>,
+        jobs: &Pool,
+        name: ConnectorName,
+        class: ConnectorClass,
+        settings: Settings,
         change: OffsetsChange,
     ) -> Answer<AlterOffsets> {
-        let resolved = self.planner.resolve(settings).map_err(|why| {
-            HerderError::Failed(format!("Failed to modify offsets for connector {name}: {}", chain(&why)))
-        })?;
-        match (class, change) {
-            (ConnectorClass::Source(plugin), OffsetsChange::Source(changes)) => {
-                self.modify_source(name, &**plugin, &resolved, changes)
+        let desk = Arc::clone(&self);
+        let of = name.clone();
+        let kind = match class {
+            ConnectorClass::Source(_) => "source",
+            ConnectorClass::Sink(_) => "sink",
+        };
+        offset_change::make(jobs, (kind, &name), self.patience, move |progress, deadline| {
+            let resolved = desk.planner.resolve(&settings).map_err(|why| {
+                HerderError::Failed(format!("Failed to modify offsets for connector {of}: {}", chain(&why)))
+            })?;
+            let change_of = Change { desk: &desk, name: &of, raw: &settings, resolved, progress, deadline };
+            match (class, change) {
+                (ConnectorClass::Source(plugin), OffsetsChange::Source(changes)) => {
+                    change_of.of_source(&*plugin, changes)
+                }
+                (ConnectorClass::Source(plugin), OffsetsChange::Reset | OffsetsChange::Sink(_)) => {
+                    let stored = desk.stored(&of, deadline).map_err(|why| source_failure(&of, &why))?;
+                    let changes = stored.into_iter().map(|stored| (stored.partition, None)).collect();
+                    change_of.of_source(&*plugin, changes)
+                }
+                (ConnectorClass::Sink(plugin), OffsetsChange::Sink(changes)) => {
+                    change_of.of_sink(&*plugin, changes)
+                }
+                (ConnectorClass::Sink(plugin), OffsetsChange::Reset | OffsetsChange::Source(_)) => {
+                    change_of.reset_sink(&*plugin)
+                }
             }
-            (ConnectorClass::Source(plugin), OffsetsChange::Reset | OffsetsChange::Sink(_)) => {
-                let stored = self.stored(name).map_err(|why| source_failure(name, &why))?;
-                let changes = stored.into_iter().map(|stored| (stored.partition, None)).collect();
-                self.modify_source(name, &**plugin, &resolved, changes)
-            }
-            (ConnectorClass::Sink(plugin), OffsetsChange::Sink(changes)) => {
-                self.modify_sink(name, &**plugin, settings, &resolved, changes)
-            }
-            (ConnectorClass::Sink(plugin), OffsetsChange::Reset | OffsetsChange::Source(_)) => {
-                self.reset_sink(name, &**plugin, settings, &resolved)
-            }
-        }
+        })
     }
 
-    fn modify_source(
+    fn stored(&self, name: &ConnectorName, deadline: Deadline) -> Result<Vec<StoredOffset>, String> {
+        let store = self.store.get().ok_or("the offset store is not open yet")?;
+        store.offsets_of(name, deadline).map_err(|why| chain(&why))
+    }
+
+    fn group(&self, name: &ConnectorName, settings: &Settings) -> Result<GroupOffsets, ConnectError> {
+        self.planner.group_offsets(name, settings)
+    }
+}
+
+/// One change on its way.
+struct Change<'a> {
+    desk: &'a OffsetDesk,
+    name: &'a ConnectorName,
+    /// The settings of the connector, references unresolved.
+    raw: &'a Settings,
+    resolved: Settings,
+    progress: &'a Progress,
+    /// Until when it is to be agreed on.
+    deadline: Deadline,
+}
+
+impl Change<'_> {
+    fn of_source(
         &self,
-        name: &ConnectorName,
         plugin: &dyn SourcePlugin,
-        settings: &Settings,
         changes: Vec<(OffsetMap, Option<OffsetMap>)>,
     ) -> Answer<AlterOffsets> {
-        let verdict = plugin.alter_offsets(settings, &changes).map_err(|why| refusal(&why))?;
+        let name = self.name;
+        self.progress.enter(Step::Asking)?;
+        let verdict = plugin.alter_offsets(&self.resolved, &changes).map_err(|why| refusal(&why))?;
         // What is stored goes under the key it was stored with, whatever the order of its fields.
-        let stored = self.stored(name).map_err(|why| source_failure(name, &why))?;
+        let stored = self.desk.stored(name, self.deadline).map_err(|why| source_failure(name, &why))?;
         let key_of = |partition: &OffsetMap| {
             let same = stored.iter().find(|stored| stored.partition == *partition);
             same.map_or_else(|| OffsetKey::new(name, partition), |stored| stored.key.clone())
         };
         let writes =
             changes.iter().map(|(partition, offset)| (key_of(partition), offset.as_ref().map(encode_offset)));
-        let store =
-            self.store.get().ok_or_else(|| source_failure(name, "the offset store is not open yet"))?;
+        let store = self.desk.store.get();
+        let store = store.ok_or_else(|| source_failure(name, "the offset store is not open yet"))?;
         let (done, written) = reply();
+        self.progress.enter(Step::Writing)?;
         store.write(writes.collect(), done);
-        match written.wait(TIMEOUT) {
+        match written.wait(self.desk.patience.write) {
             Ok(Ok(())) => Ok(verdict),
             Ok(Err(why)) => Err(source_failure(name, &chain(&why))),
             Err(_) => Err(HerderError::Failed(format!(
@@ -129,55 +173,48 @@ impl OffsetDesk {
         }
     }
 
-    fn modify_sink(
+    fn of_sink(
         &self,
-        name: &ConnectorName,
         plugin: &dyn SinkPlugin,
-        raw: &Settings,
-        settings: &Settings,
         changes: BTreeMap<TopicPartition, Option<i64>>,
     ) -> Answer<AlterOffsets> {
+        let name = self.name;
         if let Some((partition, offset)) = changes.iter().find_map(|(partition, offset)| {
             offset.filter(|offset| *offset < 0).map(|offset| (partition, offset))
         }) {
             let why = format!("The offset {offset} for partition {partition} is negative");
             return Err(HerderError::BadRequest(why));
         }
-        let verdict = plugin.alter_offsets(settings, &changes).map_err(|why| refusal(&why))?;
-        let altered = self
-            .group(name, raw)
-            .and_then(|group| group.alter(&changes, Clock.deadline(TIMEOUT)).map_err(of_kafka));
-        altered.map(|()| verdict).map_err(|why| group_failure("alter", name, &why))
+        self.progress.enter(Step::Asking)?;
+        let verdict = plugin.alter_offsets(&self.resolved, &changes).map_err(|why| refusal(&why))?;
+        let group = self.desk.group(name, self.raw).map_err(|why| group_failure("alter", name, &why))?;
+        self.progress.enter(Step::Writing)?;
+        let deadline = Clock.deadline(self.desk.patience.write);
+        group.alter(&changes, deadline).map(|()| verdict).map_err(|why| {
+            if matches!(why.kind(), FaultKind::UnknownTopic | FaultKind::UnknownPartition) {
+                return HerderError::BadRequest(format!(
+                    "Failed to alter consumer group offsets for connector {name}: Kafka has no such topic or partition"
+                ));
+            }
+            group_failure("alter", name, &of_kafka(why))
+        })
     }
 
-    fn reset_sink(
-        &self,
-        name: &ConnectorName,
-        plugin: &dyn SinkPlugin,
-        raw: &Settings,
-        settings: &Settings,
-    ) -> Answer<AlterOffsets> {
-        let deadline = Clock.deadline(TIMEOUT);
-        let group = self.group(name, raw).map_err(|why| group_failure("reset", name, &why))?;
-        let committed = group.committed(deadline).map_err(|why| {
+    fn reset_sink(&self, plugin: &dyn SinkPlugin) -> Answer<AlterOffsets> {
+        let name = self.name;
+        let group = self.desk.group(name, self.raw).map_err(|why| group_failure("reset", name, &why))?;
+        let committed = group.committed(self.deadline).map_err(|why| {
             let why = chain(&why);
             HerderError::Failed(format!(
                 "Failed to list offsets prior to resetting offsets for sink connector {name}: {why}"
             ))
         })?;
         let changes = committed.into_keys().map(|partition| (partition, None)).collect();
-        let verdict = plugin.alter_offsets(settings, &changes).map_err(|why| refusal(&why))?;
-        let reset = group.delete(deadline).map_err(of_kafka);
+        self.progress.enter(Step::Asking)?;
+        let verdict = plugin.alter_offsets(&self.resolved, &changes).map_err(|why| refusal(&why))?;
+        self.progress.enter(Step::Writing)?;
+        let reset = group.delete(Clock.deadline(self.desk.patience.write)).map_err(of_kafka);
         reset.map(|()| verdict).map_err(|why| group_failure("reset", name, &why))
-    }
-
-    fn stored(&self, name: &ConnectorName) -> Result<Vec<StoredOffset>, String> {
-        let store = self.store.get().ok_or("the offset store is not open yet")?;
-        store.offsets_of(name, Clock.deadline(TIMEOUT)).map_err(|why| chain(&why))
-    }
-
-    fn group(&self, name: &ConnectorName, settings: &Settings) -> Result<GroupOffsets, ConnectError> {
-        self.planner.group_offsets(name, settings)
     }
 }
 

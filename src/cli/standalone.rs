@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 
 use super::{Exit, Failure, Outcome, StandaloneArgs};
 use crate::api::ids::ConnectorName;
-use crate::assemble::{self, Ended, Plan, Worker};
+use crate::assemble::{self, Ended, Plan, StartError, Worker};
 use crate::config::connector_file::{ConnectorFile, InitialState};
 use crate::config::providers::process_environment;
 use crate::config::worker::{RawConfig, StandaloneConfig, jar_folders};
@@ -43,6 +43,7 @@ pub(super) fn run(args: &StandaloneArgs) -> Outcome {
     }
     let embedded = embedded_broker(args, &mut raw)?;
     let config = StandaloneConfig::from_raw(&raw, &process_environment())
+        .with_context(|| wrong_settings(args))
         .map_err(|error| Failure::new(Exit::BadConfig, error))?;
     say_what_is_set(&config);
     let command_line = args.connectors.iter().map(|file| connector(file)).collect::<Result<Vec<_>, _>>()?;
@@ -57,8 +58,14 @@ pub(super) fn run(args: &StandaloneArgs) -> Outcome {
         levels,
         embedded,
     })
-    .context("cannot start the worker")
-    .map_err(|error| Failure::new(Exit::Broken, error))?;
+    .map_err(|error| match error {
+        StartError::Config(why) => {
+            Failure::new(Exit::BadConfig, anyhow::Error::from(why).context(wrong_settings(args)))
+        }
+        StartError::Rest(_) | StartError::System(_) => {
+            Failure::new(Exit::Broken, anyhow::Error::from(error).context("cannot start the worker"))
+        }
+    })?;
     if let Some(file) = &args.url_file {
         write_url(file, &url)?;
     }
@@ -72,9 +79,16 @@ pub(super) fn run(args: &StandaloneArgs) -> Outcome {
     outcome(ended)
 }
 
+fn wrong_settings(args: &StandaloneArgs) -> String {
+    format!("the worker settings in {} are wrong", args.worker.display())
+}
+
 fn outcome(ended: Ended) -> Outcome {
     match ended {
         Ended::Signal(number) => Ok(Exit::Signal(number)),
+        Ended::ClientRefused(why) => {
+            Err(Failure::new(Exit::BadConfig, anyhow!("Failed to start Connect: {why}")))
+        }
         Ended::Herder(msg::Exit::Stopped) => Ok(Exit::Done),
         Ended::Herder(msg::Exit::ConnectorFailed(why)) => {
             let error = anyhow!("Stopping after connector error: {why}");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::files;
 use super::properties::{self, PropertiesError};
 use crate::api::Settings;
 
@@ -63,6 +64,23 @@ pub enum ConnectorFileError {
         #[source]
         source: PropertiesError,
     },
+    /// It begins like JSON and is none.
+    #[error("the connector file {} is broken JSON", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Its JSON is no connector.
+    #[error("Connector configuration at '{}' cannot be used: {why}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// What should be otherwise.
+        why: String,
+    },
     /// No connector is named, in none of the three forms.
     #[error(
         "Connector configuration at '{}' is missing the mandatory 'name' configuration",
@@ -89,17 +107,19 @@ impl ConnectorFile {
     /// # Errors
     /// See [`ConnectorFileError`]; the texts that Apache has are Apache's.
     pub fn load(path: &Path) -> Result<Self, ConnectorFileError> {
-        let bytes = std::fs::read(path)
+        let bytes = files::read(path)
             .map_err(|source| ConnectorFileError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(&bytes, path)
     }
 
     fn parse(bytes: &[u8], path: &Path) -> Result<Self, ConnectorFileError> {
-        if let Some(object) = first_json_object(bytes) {
-            if let Some(config) = flat(&object) {
-                return Self::from_flat(config, path);
-            }
-            return Self::from_request(&object, path);
+        if bytes.trim_ascii_start().starts_with(b"{") {
+            let object = first_json_object(bytes)
+                .map_err(|source| ConnectorFileError::Json { path: path.to_owned(), source })?;
+            return match object.get("config") {
+                Some(config) if scalar(config).is_none() => Self::from_request(&object, config, path),
+                Some(_) | None => Self::from_flat(flat(&object, path)?, path),
+            };
         }
         let text = properties::decode_latin1(bytes);
         let config = properties::parse(&text, &path.display().to_string())
@@ -115,15 +135,18 @@ impl ConnectorFile {
 
     fn from_request(
         object: &serde_json::Map<String, Value>,
+        config: &Value,
         path: &Path,
     ) -> Result<Self, ConnectorFileError> {
         let no_name = || ConnectorFileError::NoName { path: path.to_owned() };
         let name = object.get("name").and_then(scalar).ok_or_else(no_name)?;
-        let mut config =
-            object.get("config").and_then(Value::as_object).and_then(flat).ok_or_else(no_name)?;
+        let config = config.as_object().ok_or_else(|| shape(path, "'config' is no object with settings"))?;
+        let mut config = flat(config, path)?;
         let initial_state = match object.get("initial_state") {
             None | Some(Value::Null) => InitialState::default(),
-            Some(state) => state.as_str().and_then(InitialState::parse).ok_or_else(no_name)?,
+            Some(state) => state.as_str().and_then(InitialState::parse).ok_or_else(|| {
+                shape(path, format!("'initial_state' is {state}, and not RUNNING, PAUSED or STOPPED"))
+            })?,
         };
         match config.get("name") {
             Some(inner) if *inner != name => {
@@ -137,17 +160,21 @@ impl ConnectorFile {
 }
 
 /// The JSON object at the beginning of a file; text after it is ignored.
-fn first_json_object(bytes: &[u8]) -> Option<serde_json::Map<String, Value>> {
-    let first = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>().next()?;
-    match first {
-        Ok(Value::Object(object)) => Some(object),
-        _ => None,
-    }
+fn first_json_object(bytes: &[u8]) -> serde_json::Result<serde_json::Map<String, Value>> {
+    serde_json::Deserializer::from_slice(bytes).into_iter().next().unwrap_or_else(|| Ok(Default::default()))
 }
 
-/// An object whose members are all scalars, as settings.
-fn flat(object: &serde_json::Map<String, Value>) -> Option<Settings> {
-    object.iter().map(|(key, value)| Some((key.clone(), scalar(value)?))).collect()
+/// An object as settings: its members must all be scalars.
+fn flat(object: &serde_json::Map<String, Value>, path: &Path) -> Result<Settings, ConnectorFileError> {
+    let setting = |(key, value): (&String, &Value)| match scalar(value) {
+        Some(text) => Ok((key.clone(), text)),
+        None => Err(shape(path, format!("the value of '{key}' is no text, number or boolean"))),
+    };
+    object.iter().map(setting).collect()
+}
+
+fn shape(path: &Path, why: impl Into<String>) -> ConnectorFileError {
+    ConnectorFileError::Shape { path: path.to_owned(), why: why.into() }
 }
 
 /// A scalar as text; numbers as they are written, `1.50` included.
@@ -206,17 +233,30 @@ mod tests {
     #[test]
     fn files_without_a_name() {
         let message = "Connector configuration at 'c.json' is missing the mandatory 'name' configuration";
-        for text in [
-            "",
-            "x=1",
-            "[1]",
-            r#"{"x":"1"}"#,
-            r#"{"config":{"name":"a"}}"#,
-            r#"{"name":"a","nested":{"x":1}}"#,
-            r#"{"name":"a","config":{"x":[1]}}"#,
-            r#"{"name":"a","config":{},"initial_state":"HALTED"}"#,
-        ] {
+        for text in ["", "x=1", "[1]", r#"{"x":"1"}"#, r#"{"config":{"name":"a"}}"#] {
             assert_eq!(parse(text), Err(message.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_json_file_is_said() {
+        let table = [
+            (r#"{"name":"a","tasks.max":null}"#, "the value of 'tasks.max' is no text, number or boolean"),
+            (r#"{"name":"a","nested":{"x":1}}"#, "the value of 'nested' is no text, number or boolean"),
+            (r#"{"name":"a","config":{"x":[1]}}"#, "the value of 'x' is no text, number or boolean"),
+            (r#"{"name":"a","config":null}"#, "'config' is no object with settings"),
+            (r#"{"name":"a","config":[]}"#, "'config' is no object with settings"),
+            (
+                r#"{"name":"a","config":{},"initial_state":"HALTED"}"#,
+                "'initial_state' is \"HALTED\", and not RUNNING, PAUSED or STOPPED",
+            ),
+        ];
+        for (text, why) in table {
+            let message = format!("Connector configuration at 'c.json' cannot be used: {why}");
+            assert_eq!(parse(text), Err(message), "{text}");
+        }
+        for text in ["{", r#"{"name":"a","#, r#"{"name":"a" "b"}"#, &r#"{"a":"#.repeat(200)] {
+            assert_eq!(parse(text), Err("the connector file c.json is broken JSON".to_owned()), "{text}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod connector_file;
+mod files;
 pub mod jaas;
 pub mod override_policy;
 pub mod properties;

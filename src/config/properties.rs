@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use java_properties::{LineContent, PropertiesIter};
 
+use super::files;
 use crate::api::Settings;
 
 /// A properties file that cannot be read.
@@ -40,8 +41,8 @@ pub enum PropertiesError {
 /// # Errors
 /// The file cannot be read, or a line breaks the syntax.
 pub fn load(path: &Path) -> Result<Settings, PropertiesError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| PropertiesError::Unreadable { path: path.to_owned(), source })?;
+    let bytes =
+        files::read(path).map_err(|source| PropertiesError::Unreadable { path: path.to_owned(), source })?;
     let origin = path.display().to_string();
     if !bytes.is_ascii() && std::str::from_utf8(&bytes).is_ok() {
         log::warn!(

@@ -5,13 +5,12 @@
 //! by a restart and never lies in the config topic. What cannot be resolved stays as it is written, as in Apache.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::properties;
+use super::{files, properties};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigError, ConfigErrors};
 
@@ -236,7 +235,7 @@ fn from_properties(path: &Path, key: &str) -> Result<Option<String>, ProviderErr
         path: path.to_owned(),
         source,
     };
-    let text = fs::read_to_string(path).map_err(|error| failed(error.into()))?;
+    let text = files::read_text(path).map_err(|error| failed(error.into()))?;
     let mut map =
         properties::parse(&text, &path.display().to_string()).map_err(|error| failed(error.into()))?;
     Ok(map.shift_remove(key))
@@ -253,7 +252,7 @@ fn from_folder(folder: &Path, key: &str) -> Result<Option<String>, ProviderError
         log::warn!("config provider: there is no file {}", path.display());
         return Ok(None);
     }
-    match fs::read_to_string(&path) {
+    match files::read_text(&path) {
         Ok(text) => Ok(Some(text)),
         Err(source) => Err(ProviderError::ValueFile { path, source }),
     }

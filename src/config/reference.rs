@@ -110,6 +110,7 @@ fn clients(key: &ClientKey) -> String {
 fn becomes(rule: &Rule) -> String {
     match *rule {
         Rule::Text(to) | Rule::Boolean(to) => format!("`{to}`"),
+        Rule::Servers(to) => format!("`{to}`; a scheme in front of an address is passed over"),
         Rule::Number(targets) => {
             let targets = targets.iter().map(|(to, min, max)| format!("`{to}`, {min} to {max}"));
             format!("{}; a value beyond is taken as the nearest", targets.collect::<Vec<_>>().join(" and "))

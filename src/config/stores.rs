@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use openssl::pkcs12::Pkcs12;
 
+use super::files;
 use crate::api::config_def::{ConfigError, Password};
 
 /// A private key with its certificate chain.
@@ -123,13 +124,11 @@ fn kind(prefix: &str, store_type: Option<&str>, path: &std::path::Path) -> Resul
     let type_key = format!("{prefix}.type");
     let location_key = format!("{prefix}.location");
     match store_type.map_or("JKS", str::trim).to_ascii_uppercase().as_str() {
-        "PEM" => Ok(Kind::Pem),
-        "PKCS12" => Ok(Kind::Pkcs12),
+        "PEM" => read(&location_key, path).map(|_bytes| Kind::Pem),
+        "PKCS12" => read(&location_key, path).map(|_bytes| Kind::Pkcs12),
         "JKS" => {
             let shown = path.display().to_string();
-            let bytes = std::fs::read(path).map_err(|cause| {
-                ConfigError::invalid(&location_key, &shown, format!("cannot read the file: {cause}"))
-            })?;
+            let bytes = read(&location_key, path)?;
             match bytes.as_slice() {
                 // A DER sequence, which is how every PKCS12 file begins.
                 [0x30, ..] => Ok(Kind::Pkcs12),
@@ -151,9 +150,16 @@ fn kind(prefix: &str, store_type: Option<&str>, path: &std::path::Path) -> Resul
     }
 }
 
+fn read(location_key: &str, path: &std::path::Path) -> Result<Vec<u8>, ConfigError> {
+    files::read(path).map_err(|cause| {
+        let message = format!("cannot read the file: {cause}");
+        ConfigError::invalid(location_key, &path.display().to_string(), message)
+    })
+}
+
 /// All certificates of a PKCS12 file as PEM.
 fn certificates_of(path: &std::path::Path, password: &str) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|cause| format!("cannot read the file: {cause}"))?;
+    let bytes = files::read(path).map_err(|cause| format!("cannot read the file: {cause}"))?;
     let parsed = Pkcs12::from_der(&bytes)
         .and_then(|store| store.parse2(password))
         .map_err(|cause| format!("cannot open the PKCS12 store, is its password right? {cause}"))?;

@@ -201,6 +201,7 @@ impl WorkerConfig {
             (parsed, _, _) => {
                 let mut all = parsed.err().map_or_else(Vec::new, |errors| errors.0);
                 all.extend(errors.into_iter().filter(|error| !all.contains(error)).collect::<Vec<_>>());
+                drop_echoes(&mut all);
                 return Err(WorkerConfigError::Invalid(ConfigErrors(all)));
             }
         };
@@ -228,6 +229,22 @@ impl WorkerConfig {
         let worker = typed(&parsed).map_err(invalid)?;
         Ok((worker, parsed))
     }
+}
+
+/// A text that is no number leaves its setting without a value, which its bounds are against, too: that second message
+/// about one mistake helps nobody.
+fn drop_echoes(errors: &mut Vec<ConfigError>) {
+    let all = errors.clone();
+    errors.retain(|error| match error {
+        ConfigError::Invalid { key, value, .. } if value == "null" => {
+            !all.iter().any(|other| other != error && other.key() == key)
+        }
+        ConfigError::Invalid { .. }
+        | ConfigError::Missing { .. }
+        | ConfigError::Message { .. }
+        | ConfigError::Undefined { .. }
+        | ConfigError::WrongType { .. } => true,
+    });
 }
 
 fn converter(key: &str, parsed: &ParsedConfig, settings: &Settings) -> Result<ConverterConfig, ConfigError> {

@@ -1,16 +1,15 @@
 //! One instance of a connector, from start to stop. Its methods run on a pool thread, one after another.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents};
+use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents, unbuilt};
 use crate::api::Settings;
 use crate::api::connector::{Connector, ConnectorContext};
 use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{ConnectorName, Epoch};
 use crate::api::registry::ConnectorClass;
 use crate::config::providers::{ConfigProviders, restore_references};
+use crate::stdx::panics;
 
 const LOGGER: &str = "org.apache.kafka.connect.runtime.WorkerConnector";
 
@@ -69,6 +68,9 @@ impl Life {
             let settings = life.resolved()?;
             let plugin = life.class.plugin();
             log::info!(target: LOGGER, "Creating connector {} of type {}", life.reporter.name, plugin.class());
+            for note in unbuilt::notes(&life.class, &settings) {
+                log::warn!(target: LOGGER, "Connector {}: {note}", life.reporter.name);
+            }
             let connector = life.connector.insert(plugin.connector());
             connector.start(Arc::clone(&life.reporter) as Arc<dyn ConnectorContext>, &settings)
         });
@@ -136,8 +138,7 @@ impl Life {
     /// Runs code of the plug-in; a panic is an error like any other.
     fn within<T>(&mut self, doing: &str, code: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let name = self.reporter.name.clone();
-        catch_unwind(AssertUnwindSafe(|| code(self))).unwrap_or_else(|panic| {
-            let words = panic_words(&*panic);
+        panics::caught(|| code(self)).unwrap_or_else(|words| {
             Err(ConnectError::connect(format!("Panic while {doing} connector {name}: {words}")))
         })
     }
@@ -182,13 +183,4 @@ impl TaskLimits {
         log::warn!(target: LOGGER, "{message}");
         Ok(())
     }
-}
-
-/// What a panic said, as far as it said anything.
-fn panic_words(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no words")
 }

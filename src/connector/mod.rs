@@ -5,6 +5,7 @@
 mod life;
 pub mod plugin_version;
 mod strand;
+mod unbuilt;
 pub mod validation;
 
 use std::collections::BTreeMap;

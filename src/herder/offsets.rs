@@ -12,6 +12,7 @@ use crate::api::ids::{ConnectorName, TopicPartition};
 use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::api::registry::ConnectorClass;
 use crate::api::source::AlterOffsets;
+use crate::api::topic_name;
 use crate::stdx::reply::Reply;
 
 impl Herder {
@@ -135,6 +136,8 @@ fn sink_partition(json: &Json) -> Answer<TopicPartition> {
     };
     let topic =
         topic.as_str().ok_or_else(|| bad("Kafka topic names must be valid strings and may not be null"))?;
+    // The name goes to librdkafka as it is, which ends the process for one that is too long.
+    topic_name::check(topic).map_err(bad)?;
     if partition.is_null() {
         return Err(bad("Kafka partitions must be valid numbers and may not be null"));
     }
@@ -145,6 +148,11 @@ fn sink_partition(json: &Json) -> Answer<TopicPartition> {
              for sink connectors need to be integers."
         ))
     })?;
+    if partition < 0 {
+        return Err(bad(format!(
+            "The Kafka partition {partition} is negative: partitions are counted from 0"
+        )));
+    }
     Ok(TopicPartition { topic: topic.into(), partition })
 }
 
@@ -203,6 +211,18 @@ mod tests {
                 json!({"kafka_topic": null, "kafka_partition": 0}),
                 Json::Null,
                 "topic names must be valid strings",
+            ),
+            (
+                json!({"kafka_topic": "t".repeat(70_000), "kafka_partition": 0}),
+                Json::Null,
+                "is no name of a topic",
+            ),
+            (json!({"kafka_topic": "a\0b", "kafka_partition": 0}), Json::Null, "is no name of a topic"),
+            (json!({"kafka_topic": "", "kafka_partition": 0}), Json::Null, "is no name of a topic"),
+            (
+                json!({"kafka_topic": "t", "kafka_partition": -1}),
+                Json::Null,
+                "The Kafka partition -1 is negative",
             ),
             (
                 json!({"kafka_topic": "t", "kafka_partition": null}),

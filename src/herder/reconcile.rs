@@ -163,7 +163,21 @@ impl ConnectorEntry {
             return;
         }
         self.tasks.retain(|index, _| (*index as usize) < config.tasks.len());
+        if self.awaits_other_tasks(config) {
+            return;
+        }
         self.start_tasks(wanted, config, last_epoch, effects);
+    }
+
+    /// Whether the settings of the tasks are those of another class than the connector has now: nothing can be made
+    /// of them. It is about to say what its tasks are, unless it has failed.
+    fn awaits_other_tasks(&self, config: &ConnectorConfig) -> bool {
+        const CLASS: &str = "connector.class";
+        let is_about_to_say = match self.instance {
+            Instance::Absent | Instance::Starting(_) | Instance::Running(_) | Instance::Stopping(_) => true,
+            Instance::Failed(_) | Instance::Classless(_) => false,
+        };
+        is_about_to_say && config.tasks_made_from.get(CLASS) != config.settings.get(CLASS)
     }
 
     fn start_tasks(

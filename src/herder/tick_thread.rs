@@ -62,8 +62,20 @@ impl TickThread {
         let (stop, stopped) = bounded(0);
         let (exit, exits) = bounded(1);
         let turns = Turns { herder, outside, shared, clock: Clock, exit };
-        let thread = thread::spawn("tick", thread::PLUGIN_STACK_BYTES, move || turns.run(&inbox, &stopped))?;
+        let inbox = Inbox(inbox);
+        let thread =
+            thread::spawn("tick", thread::PLUGIN_STACK_BYTES, move || turns.run(&inbox.0, &stopped))?;
         Ok((TickThread { _stop: stop, _thread: thread }, exits))
+    }
+}
+
+/// What is sent to the loop. It ends with the loop, whether that was told to end or panicked.
+struct Inbox(Receiver<HerderEvent>);
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // A channel keeps what it holds as long as it has senders: here replies that are left get their answer.
+        self.0.try_iter().for_each(drop);
     }
 }
 
@@ -139,5 +151,22 @@ impl<O: Outside> Turns<O> {
             Effect::Exit(exit) => drop(self.exit.try_send(exit)),
             other => self.outside.carry_out(other, echo),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::herder::msg::{HerderError, Request};
+    use crate::stdx::reply::reply;
+
+    #[test]
+    fn who_waits_in_the_inbox_when_the_loop_ends_is_answered() {
+        let (sender, receiver) = bounded(2);
+        let (reply, pending) = reply();
+        sender.send(HerderEvent::Request(Request::Health(reply))).unwrap();
+        drop(Inbox(receiver));
+        assert_eq!(pending.poll(), Some(Err(HerderError::ShuttingDown)));
+        assert!(sender.send(HerderEvent::Wake).is_err());
     }
 }

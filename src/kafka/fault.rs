@@ -49,6 +49,10 @@ pub enum FaultKind {
     GroupNotEmpty,
     /// There is no such group.
     UnknownGroup,
+    /// The group takes no member with this session timeout.
+    SessionTimeout,
+    /// The group has members that share nothing with this one: a protocol, or a strategy to assign partitions.
+    GroupProtocol,
     /// A partition has no committed offset, and nothing says where to begin.
     NoOffset,
     /// A setting of the client is wrong.
@@ -189,6 +193,8 @@ impl FaultKind {
             | Code::FencedInstanceId => FaultKind::GroupMovedOn,
             Code::NonEmptyGroup | Code::GroupSubscribedToTopic => FaultKind::GroupNotEmpty,
             Code::GroupIdNotFound | Code::UnknownGroup => FaultKind::UnknownGroup,
+            Code::InvalidSessionTimeout => FaultKind::SessionTimeout,
+            Code::InconsistentGroupProtocol => FaultKind::GroupProtocol,
             Code::AutoOffsetReset | Code::NoOffset => FaultKind::NoOffset,
             Code::InvalidArgument | Code::InvalidConfig | Code::NotConfigured => FaultKind::Config,
             Code::BrokerTransportFailure
@@ -222,6 +228,8 @@ impl FaultKind {
             | FaultKind::ProducerLost
             | FaultKind::GroupNotEmpty
             | FaultKind::UnknownGroup
+            | FaultKind::SessionTimeout
+            | FaultKind::GroupProtocol
             | FaultKind::NoOffset
             | FaultKind::Config
             | FaultKind::Other => ErrorClass::Fatal,
@@ -239,6 +247,8 @@ impl FaultKind {
             | FaultKind::Authentication
             | FaultKind::Tls
             | FaultKind::InvalidTopic
+            | FaultKind::SessionTimeout
+            | FaultKind::GroupProtocol
             | FaultKind::NoOffset
             | FaultKind::Config
             | FaultKind::Bug => true,
@@ -274,6 +284,8 @@ impl FaultKind {
             FaultKind::GroupMovedOn => "org.apache.kafka.clients.consumer.CommitFailedException",
             FaultKind::GroupNotEmpty => "org.apache.kafka.common.errors.GroupNotEmptyException",
             FaultKind::UnknownGroup => "org.apache.kafka.common.errors.GroupIdNotFoundException",
+            FaultKind::SessionTimeout => "org.apache.kafka.common.errors.InvalidSessionTimeoutException",
+            FaultKind::GroupProtocol => "org.apache.kafka.common.errors.InconsistentGroupProtocolException",
             FaultKind::NoOffset => "org.apache.kafka.clients.consumer.NoOffsetForPartitionException",
             FaultKind::Config => "org.apache.kafka.common.config.ConfigException",
             FaultKind::Unreachable => "org.apache.kafka.common.errors.TimeoutException",
@@ -320,6 +332,13 @@ impl FaultKind {
             }
             FaultKind::GroupNotEmpty => {
                 "Stop the connector first, and any other member of its consumer group"
+            }
+            FaultKind::SessionTimeout => {
+                "Set consumer.override.session.timeout.ms between group.min.session.timeout.ms and \
+                 group.max.session.timeout.ms of the broker"
+            }
+            FaultKind::GroupProtocol => {
+                "Give all members of the group the same partition.assignment.strategy and group.protocol"
             }
             FaultKind::NoOffset => "Set consumer.override.auto.offset.reset to earliest or latest",
             FaultKind::Config => "Check the client settings of the worker and the overrides of the connector",

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -23,6 +23,9 @@ use crate::stdx::thread::{self, JoinOnDrop};
 
 /// How long the poller waits for reports before it looks whether it should end.
 const POLL: Duration = Duration::from_millis(100);
+
+/// How long one of the questions that hurry the first record may take. librdkafka looks again by itself after as long.
+const HURRY: Duration = Duration::from_millis(500);
 
 /// The most records of one lane that can be in flight.
 pub const IN_FLIGHT_MAX: usize = PLACES;
@@ -69,8 +72,10 @@ impl Producers {
 /// A producer and the thread that serves its delivery reports. Dropping it gives up what is still in its queue.
 pub struct Producer {
     stop: Arc<AtomicBool>,
-    // Dropped before the client: it holds the client, too.
+    // Dropped before the client: they hold the client, too.
     poller: Option<JoinOnDrop>,
+    hurry: OnceLock<Option<JoinOnDrop>>,
+    is_idempotent: bool,
     client: Arc<BaseProducer<Deliveries>>,
 }
 
@@ -90,7 +95,8 @@ impl Producer {
             }
         })
         .map_err(|error| KafkaFault::other(what, FaultKind::Other, error.to_string()))?;
-        Ok(Producer { stop, poller: Some(poller), client })
+        let is_idempotent = settings.get("enable.idempotence") == Some("true");
+        Ok(Producer { stop, poller: Some(poller), hurry: OnceLock::new(), is_idempotent, client })
     }
 
     /// Opens a lane for a task. `wake` is called on the poller thread when what [`Lane::wake_after`] asked for has
@@ -109,6 +115,31 @@ impl Producer {
             fresh: Vec::new(),
             notes: HashMap::new(),
         })
+    }
+
+    /// Sees that the first record, which is for this topic, need not wait.
+    ///
+    /// An idempotent producer needs a number from a broker. librdkafka asks for it when metadata have come, which is
+    /// when it leaves the connection of the start and has no other yet; then it looks every half second. The second
+    /// of two more questions for metadata is answered on a connection that stays.
+    fn hurry(&self, topic: &str) {
+        self.hurry.get_or_init(|| {
+            let (client, stop, topic) = (Arc::clone(&self.client), Arc::clone(&self.stop), topic.to_owned());
+            let ask = move || {
+                let mut answers = 0;
+                // A question on the connection that is left may fail at once.
+                for _question in 0..4 {
+                    if answers == 2 || stop.load(Ordering::Acquire) {
+                        return;
+                    }
+                    answers += u32::from(client.client().fetch_metadata(Some(&topic), HURRY).is_ok());
+                }
+            };
+            // Without a thread the record comes a little later.
+            self.is_idempotent
+                .then(|| thread::spawn("kafka-producer-hurry", thread::STACK_BYTES, ask).ok())
+                .flatten()
+        });
     }
 
     /// Why the producer cannot be used any more, if so.
@@ -203,7 +234,10 @@ impl Lane {
         outgoing.timestamp = record.timestamp;
         outgoing.headers = (!record.headers.is_empty()).then(|| owned_headers(record.headers));
         self.state.count_sent(self.state.sent() + 1);
-        let Err((error, _)) = self.producer.client.send(outgoing) else { return Ok(()) };
+        let Err((error, _)) = self.producer.client.send(outgoing) else {
+            self.producer.hurry(record.topic);
+            return Ok(());
+        };
         self.state.count_sent(self.state.sent() - 1);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
             return Err(SendError::Full);
@@ -291,4 +325,52 @@ fn owned_headers(headers: &[(Arc<str>, Option<bytes::Bytes>)]) -> OwnedHeaders {
     headers.iter().fold(with_room, |owned, (key, value)| {
         owned.insert(rdkafka::message::Header { key, value: value.as_deref() })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::kafka::embedded::EmbeddedBroker;
+    use crate::stdx::time::Clock;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    /// How long it takes from nothing until a record is acknowledged.
+    fn first_record(settings: &ClientSettings) -> Duration {
+        let start = Clock.now().instant;
+        let (delivered, wait) = bounded(1);
+        let producer = Producers::new().get(settings).unwrap();
+        let wake: Wake = Arc::new(move || {
+            delivered.try_send(()).ok();
+        });
+        let mut lane = producer.lane(wake, false).unwrap();
+        lane.wake_after(1);
+        let record = Outgoing {
+            topic: "t",
+            partition: None,
+            key: None,
+            value: Some(b"first"),
+            timestamp: None,
+            headers: &[],
+        };
+        lane.send(0, &record).unwrap();
+        wait.recv_timeout(SOON).unwrap();
+        Clock.now().instant - start
+    }
+
+    #[test]
+    fn the_first_record_does_not_wait_for_librdkafka_to_look_again() {
+        let broker = EmbeddedBroker::start().unwrap();
+        broker.create_topic("t", 1).unwrap();
+        // As on a network. Without any delay it is a matter of luck.
+        broker.set_round_trip_time(Duration::from_millis(2)).unwrap();
+        let settings: ClientSettings =
+            [("bootstrap.servers", broker.bootstrap_servers()), ("enable.idempotence", "true")]
+                .into_iter()
+                .collect();
+        let fastest = (0..5).map(|_| first_record(&settings)).min().unwrap();
+        assert!(fastest < Duration::from_millis(400), "{fastest:?}");
+    }
 }

@@ -9,6 +9,7 @@ pub mod java_calendar;
 pub mod java_mac;
 pub mod java_number;
 pub mod log_context;
+pub mod panics;
 pub mod pool;
 pub mod reply;
 pub mod system_trust;

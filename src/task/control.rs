@@ -65,6 +65,11 @@ impl TaskHandle {
         &self.id
     }
 
+    /// Whether the task has ended and let go of everything: nothing can be asked of it any more.
+    pub fn is_over(&self) -> bool {
+        self.waker.is_over()
+    }
+
     /// Asks for the state PAUSED. A poll or put that runs is not interrupted.
     pub fn pause(&self) {
         self.control.paused.store(1, Ordering::Release);

@@ -86,6 +86,11 @@ impl TaskPlanner {
             client: client.map_err(refused)?,
             offset_flush_interval: self.config.offset_flush_interval,
             offset_flush_timeout: self.config.offset_flush_timeout,
+            // What is left is for the plug-in and for the commit of what was acknowledged.
+            stop_timeout: self
+                .config
+                .offset_flush_timeout
+                .min(self.config.task_shutdown_graceful_timeout * 4 / 5),
             tolerance: match connector.get("errors.tolerance").map(|text| text.trim()) {
                 Some("all") => Tolerance::All,
                 Some(_) | None => Tolerance::None,

@@ -21,59 +21,70 @@ pub(super) type MakePlan = Box<dyn FnOnce() -> Result<TaskSpec> + Send>;
 pub(super) struct PlannedTurns(State);
 
 enum State {
-    Unplanned(Box<Frame>, MakePlan, Arc<Producers>),
+    Unplanned(Box<Unplanned>),
     Planned(Box<dyn Turn>),
     Ended,
 }
 
+struct Unplanned {
+    frame: Frame,
+    /// Taken when it is called.
+    plan: Option<MakePlan>,
+    producers: Arc<Producers>,
+}
+
 impl PlannedTurns {
     pub(super) fn new(frame: Frame, plan: MakePlan, producers: Arc<Producers>) -> Self {
-        PlannedTurns(State::Unplanned(Box::new(frame), plan, producers))
+        PlannedTurns(State::Unplanned(Box::new(Unplanned { frame, plan: Some(plan), producers })))
     }
 }
 
-/// Makes the plan, and the turns that follow it; `None` if that is the end of the task.
-fn begin(frame: Frame, plan: MakePlan, producers: Arc<Producers>) -> Option<Box<dyn Turn>> {
-    let _context = LogContext::enter(&frame.context);
-    if frame.control.ending() != Ending::None {
-        frame.report(TaskEventKind::Stopped);
-        return None;
-    }
-    let plan = plan();
-    if let Err(error) = &plan {
-        frame.report_start(Err(error));
-    }
-    let spec = plan.ok()?;
-    Some(match spec.work.clone() {
-        TaskWork::Source { plugin, offsets } => {
-            Box::new(SourceTurns::new(frame, spec, plugin, offsets, producers))
+impl Unplanned {
+    /// What the task is built from; `None` if that is the end of it.
+    fn plan(&mut self) -> Option<TaskSpec> {
+        let _context = LogContext::enter(&self.frame.context);
+        if self.frame.control.ending() != Ending::None {
+            self.frame.report(TaskEventKind::Stopped);
+            return None;
         }
-        TaskWork::Sink { plugin, topics } => Box::new(SinkTurns::new(frame, spec, plugin, topics)),
-    })
+        let plan = self.plan.take()?();
+        if let Err(error) = &plan {
+            self.frame.report_start(Err(error));
+        }
+        plan.ok()
+    }
+
+    fn into_turns(self, spec: TaskSpec) -> Box<dyn Turn> {
+        let Unplanned { frame, producers, .. } = self;
+        match spec.work.clone() {
+            TaskWork::Source { plugin, offsets } => {
+                Box::new(SourceTurns::new(frame, spec, plugin, offsets, producers))
+            }
+            TaskWork::Sink { plugin, topics } => Box::new(SinkTurns::new(frame, spec, plugin, topics)),
+        }
+    }
 }
 
 impl Turn for PlannedTurns {
+    /// What a turn runs stays in its place: a panic finds there who has to tell of it.
     fn turn(&mut self, now: Instant) -> Next {
-        match std::mem::replace(&mut self.0, State::Ended) {
-            State::Unplanned(frame, plan, producers) => match begin(*frame, plan, producers) {
-                Some(turns) => {
-                    self.0 = State::Planned(turns);
-                    Next::Again
-                }
-                None => Next::Done,
-            },
-            State::Planned(mut turns) => {
-                let next = turns.turn(now);
-                self.0 = State::Planned(turns);
-                next
+        let spec = match &mut self.0 {
+            State::Planned(turns) => return turns.turn(now),
+            State::Unplanned(unplanned) => unplanned.plan(),
+            State::Ended => return Next::Done,
+        };
+        match (std::mem::replace(&mut self.0, State::Ended), spec) {
+            (State::Unplanned(unplanned), Some(spec)) => {
+                self.0 = State::Planned(unplanned.into_turns(spec));
+                Next::Again
             }
-            State::Ended => Next::Done,
+            (State::Unplanned(_) | State::Planned(_) | State::Ended, _) => Next::Done,
         }
     }
 
     fn panicked(&mut self, message: &str) {
         match &mut self.0 {
-            State::Unplanned(frame, ..) => frame.report_panic(message),
+            State::Unplanned(unplanned) => unplanned.frame.report_panic(message),
             State::Planned(turns) => turns.panicked(message),
             State::Ended => {}
         }

@@ -10,13 +10,12 @@
 //! - [`Waker::wake`] makes a task due at once, from any thread, without blocking. A wake during a turn is not lost:
 //!   the task has another turn.
 
-use std::any::Any;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::stdx::panics;
 use crate::stdx::pool::{Pool, PoolLimits};
 use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::{Clock, Deadline};
@@ -74,6 +73,13 @@ impl Waker {
             State::Running { .. } => slot.state = State::Running { woken: true },
             State::Ready => {}
         }
+    }
+}
+
+impl Waker {
+    /// Whether its task has ended.
+    pub fn is_over(&self) -> bool {
+        !self.shared.lock().slots.contains_key(&self.key)
     }
 }
 
@@ -279,12 +285,10 @@ impl Shared {
     /// A thread's loop: takes ready tasks up until there are none.
     fn work(self: &Arc<Self>) {
         while let Some((key, mut task)) = self.take() {
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.run_slice(task.as_mut())));
-            match outcome {
+            match panics::caught(|| self.run_slice(task.as_mut())) {
                 Ok(next) => self.put_back(key, task, next),
-                Err(panic) => {
-                    let message = panic_message(panic.as_ref());
-                    if catch_unwind(AssertUnwindSafe(|| task.panicked(&message))).is_err() {
+                Err(message) => {
+                    if panics::caught(|| task.panicked(&message)).is_err() {
                         log::error!("a task panicked while it reported a panic: {message}");
                     }
                     self.put_back(key, task, Next::Done);
@@ -358,17 +362,6 @@ impl Shared {
             }
             State::Waiting(None) | State::Running { .. } => {}
         }
-    }
-}
-
-/// The text a panic carried.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "a panic without a text".to_owned()
     }
 }
 

@@ -29,6 +29,9 @@ use crate::stdx::time::Clock;
 
 pub(super) const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSinkTask";
 
+/// How long a task that holds no partitions waits until it has left its group. Nobody waits for such a member, and a
+/// broker whose group is gathering answers nothing until all have come.
+const LEAVE_WITHOUT_PARTITIONS: Duration = Duration::from_millis(500);
 /// The longest rest: the consumer has to be asked more often than `max.poll.interval.ms`.
 const REST: Duration = Duration::from_secs(10);
 
@@ -60,6 +63,7 @@ pub(super) struct Running {
     /// The batch was refused for now; it comes again at this moment, and no other before.
     pub(super) redeliver_at: Option<Instant>,
     pub(super) flush_timeout: Duration,
+    stop_timeout: Duration,
     records_max: usize,
     conversion: Conversion,
     tolerance: Tolerance,
@@ -126,17 +130,23 @@ impl SinkTurns {
     fn end(&mut self, mut running: Running, failure: Option<ConnectError>, now: Instant) -> Next {
         let name = &self.frame.name;
         let mut failure = failure;
+        let stop_timeout = if running.assigned.is_empty() {
+            running.stop_timeout.min(LEAVE_WITHOUT_PARTITIONS)
+        } else {
+            running.stop_timeout
+        };
+        let deadline = Clock.deadline(stop_timeout);
         if self.frame.control.ending() != Ending::Cancel
-            && let Err(error) = running.close_all(name, now)
+            && let Err(error) = running.close_all(name, deadline, now)
         {
             log::error!(target: TARGET, "{name} Failed to close partitions\n{}", error.trace().trim_end());
             failure = failure.or(Some(error));
         }
         stop_plugin(&self.frame, running.task.as_mut());
-        let Running { task, consumer, flush_timeout, .. } = running;
+        let Running { task, consumer, .. } = running;
         drop(task);
-        if !consumer.close(Clock.deadline(flush_timeout)) {
-            log::warn!(target: TARGET, "{name} The broker does not answer; the consumer leaves its group later");
+        if !consumer.close(deadline) {
+            log::warn!(target: TARGET, "{name} The broker has not answered yet; the consumer leaves its group later");
         }
         self.frame.report_end(failure.as_ref());
         Next::Done
@@ -185,6 +195,7 @@ impl Unstarted {
             batch: Batch::default(),
             redeliver_at: None,
             flush_timeout: spec.offset_flush_timeout,
+            stop_timeout: spec.stop_timeout,
             records_max: spec.records_max.max(1),
             conversion,
             tolerance: spec.tolerance,

@@ -12,7 +12,7 @@ use crate::api::sink::SinkOffsets;
 use crate::kafka::consumer::Membership;
 use crate::kafka::fault::KafkaFault;
 use crate::stdx::error_class::ErrorClass;
-use crate::stdx::time::Clock;
+use crate::stdx::time::{Clock, Deadline};
 
 /// How long a task waits for the committed offsets of partitions that came.
 const COMMITTED: Duration = Duration::from_secs(5);
@@ -63,7 +63,8 @@ impl Running {
         now: Instant,
     ) -> Result<()> {
         log::debug!(target: TARGET, "{name} Partitions revoked {}", shown(partitions));
-        let closed = self.close(name, partitions, commits, now);
+        let until = Clock.deadline(self.flush_timeout);
+        let closed = self.close(name, partitions, commits.then_some(until), now);
         // In any case: the group waits for it.
         self.consumer.give_up(partitions).map_err(in_consumer)?;
         closed?;
@@ -77,26 +78,27 @@ impl Running {
         if was_redelivering && self.redeliver_at.is_none() && !paused { self.resume_all() } else { Ok(()) }
     }
 
-    /// Closes all partitions at the end of the task, and commits what was put.
-    pub(super) fn close_all(&mut self, name: &str, now: Instant) -> Result<()> {
+    /// Closes all partitions at the end of the task, and commits what was put; waits for that until the deadline.
+    pub(super) fn close_all(&mut self, name: &str, deadline: Deadline, now: Instant) -> Result<()> {
         let assigned = self.assigned.clone();
-        self.close(name, &assigned, true, now)
+        self.close(name, &assigned, Some(deadline), now)
     }
 
+    /// Closes partitions, and commits what was put of them, unless there is no deadline for that.
     fn close(
         &mut self,
         name: &str,
         partitions: &[TopicPartition],
-        commits: bool,
+        commits: Option<Deadline>,
         now: Instant,
     ) -> Result<()> {
         if partitions.is_empty() {
             return Ok(());
         }
-        let offsets = if commits { self.pre_commit_last(name, partitions) } else { None };
+        let offsets = commits.and_then(|deadline| Some((deadline, self.pre_commit_last(name, partitions)?)));
         let closed = self.task.close(partitions);
-        if let Some(offsets) = offsets {
-            self.commit_sync(name, offsets, now);
+        if let Some((deadline, offsets)) = offsets {
+            self.commit_sync(name, offsets, deadline, now);
         }
         closed
     }
@@ -177,10 +179,9 @@ impl Running {
         }
     }
 
-    /// Commits and waits for it, at most `offset.flush.timeout.ms`. A failure is logged: what was put but is not
+    /// Commits and waits for it, until the deadline. A failure is logged: what was put but is not
     /// committed is put again by the next owner.
-    fn commit_sync(&mut self, name: &str, offsets: SinkOffsets, now: Instant) {
-        let deadline = Clock.deadline(self.flush_timeout);
+    fn commit_sync(&mut self, name: &str, offsets: SinkOffsets, deadline: Deadline, now: Instant) {
         log::debug!(target: TARGET, "{name} Committing offsets synchronously: {offsets:?}");
         let Some(awaited) = self.begin_commit(name, offsets, now) else { return };
         while let Some((number, result)) = self.consumer.wait_for_commit(deadline) {

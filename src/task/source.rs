@@ -59,7 +59,7 @@ struct Running {
     task: Box<dyn SourceTask>,
     flow: SourceFlow,
     commits: OffsetCommits,
-    flush_timeout: Duration,
+    stop_timeout: Duration,
     /// No poll before.
     poll_at: Option<Instant>,
     retry: Backoff,
@@ -125,7 +125,7 @@ impl SourceTurns {
     }
 
     fn begin_end(&mut self, running: Box<Running>, failure: Option<ConnectError>, now: Instant) -> Next {
-        let step = LastStep::Acknowledgements(now + running.flush_timeout);
+        let step = LastStep::Acknowledgements(now + running.stop_timeout);
         self.phase = Phase::Ending(running, LastSteps { failure, step });
         Next::Again
     }
@@ -215,7 +215,7 @@ impl Unstarted {
             task,
             flow: SourceFlow::new(frame.name.clone(), lane, conversion, spec.tolerance, keeps_records),
             commits: OffsetCommits::new(frame, &spec, offsets, now),
-            flush_timeout: spec.offset_flush_timeout,
+            stop_timeout: spec.stop_timeout,
             poll_at: None,
             retry: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
         })

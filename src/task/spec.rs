@@ -27,8 +27,11 @@ pub struct TaskSpec {
     pub client: ClientSettings,
     /// How often offsets are committed: `offset.flush.interval.ms`.
     pub offset_flush_interval: Duration,
-    /// How long a commit may take, and a final one may wait for acknowledgements: `offset.flush.timeout.ms`.
+    /// How long a commit may take: `offset.flush.timeout.ms`.
     pub offset_flush_timeout: Duration,
+    /// How long a task that ends waits for Kafka in all: for acknowledgements, for its last commit, until it has left
+    /// its group. Less than its owner waits for the task.
+    pub stop_timeout: Duration,
     /// What becomes of a record that cannot be converted or sent: `errors.tolerance`.
     pub tolerance: Tolerance,
     /// The most records in one batch for a sink: `max.poll.records`.

@@ -35,6 +35,14 @@ fn help_and_version_are_as_people_expect() {
     assert_eq!(run(&["nonsense"]).0, 2);
     assert_eq!(run(&["standalone"]).0, 2);
     assert_eq!(run(&["standalone", "--set", "x", "worker.properties"]).0, 2);
+    // 2 would be a worker that is starting.
+    for wrong in [["--timeout", "0"], ["--url", "localhost:8083"], ["--nonsense", "1"]] {
+        assert_eq!(run(&["health", wrong[0], wrong[1]]).0, 3, "{wrong:?}");
+    }
+    assert_eq!(run(&["health", "--help"]).0, 0);
+    let set = ["standalone", "--set", "key.converter=no.Such", "conf/connect-standalone.properties"];
+    let (code, words) = run(&set);
+    assert!(code == 2 && words.contains("no.Such"), "what is set goes over the file: {code} {words}");
 }
 
 #[test]
@@ -43,8 +51,25 @@ fn a_wrong_worker_config_names_everything_that_is_wrong() {
     let words = [
         "Invalid value soon for configuration offset.flush.interval.ms: Not a number of type LONG",
         "Listener protocol must be either \"http\" or \"https\".",
+        "worker.properties",
     ];
     ends(setup, 2, &words);
+    for (key, value) in [
+        ("key.converter", "no.Such"),
+        ("producer.acks", "7"),
+        ("consumer.interceptor.classes", "a.B"),
+        ("security.protocol", "NOPE"),
+        ("bootstrap.servers", "localhost"),
+        ("offset.storage.file.filename", ""),
+    ] {
+        ends(WorkerSetup::new().kafka("localhost:1").set(key, value), 2, &[key, "worker.properties"]);
+    }
+    let no_certificate = WorkerSetup::new()
+        .kafka("localhost:1")
+        .set("security.protocol", "SSL")
+        .set("ssl.truststore.type", "PEM")
+        .set("ssl.truststore.certificates", "nonsense");
+    ends(no_certificate, 2, &["ConfigException"]);
     let (code, words) = run(&["standalone", "/nowhere/worker.properties"]);
     assert_eq!(code, 2);
     assert!(words.contains("/nowhere/worker.properties"), "{words}");
@@ -53,8 +78,14 @@ fn a_wrong_worker_config_names_everything_that_is_wrong() {
 #[test]
 fn a_bad_connector_file_ends_the_worker() {
     ends(WorkerSetup::new().connector_file("missing.properties"), 3, &["missing.properties"]);
-    let broken = WorkerSetup::new().file("c.json", r#"{"name": "c", "config": 5"#).connector_file("c.json");
-    ends(broken, 3, &["c.json"]);
+    for (content, words) in [
+        (r#"{"name": "c", "config": 5"#, "broken JSON: EOF"),
+        (r#"{"name": "c", "config": {"a": []}}"#, "the value of 'a' is no text, number or boolean"),
+        ("", "missing the mandatory 'name'"),
+    ] {
+        ends(WorkerSetup::new().file("c.json", content).connector_file("c.json"), 3, &["c.json", words]);
+    }
+    ends(WorkerSetup::new().connector_file("/dev/zero"), 3, &["/dev/zero", "right file"]);
     let invalid = WorkerSetup::new().connector("c", &[("connector.class", "FileStreamSource")]);
     ends(invalid, 3, &["Missing required configuration \"topic\" which has no default value."]);
     let unknown = WorkerSetup::new().connector("c", &[("connector.class", "NoSuch")]);

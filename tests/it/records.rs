@@ -139,6 +139,24 @@ fn a_last_line_is_held_back_until_it_is_whole() {
 }
 
 #[test]
+fn standard_input_goes_to_standard_output() {
+    let connector = |class, topic| [("connector.class", class), (topic, "t")];
+    let mut worker = WorkerSetup::new()
+        .with_stdin()
+        .connector("source", &connector("FileStreamSource", "topic"))
+        .connector("sink", &connector("FileStreamSink", "topics"))
+        .start()
+        .healthy();
+    let mut stdin = worker.stdin();
+    stdin.write_all("hallo, größer\nthe last has no".as_bytes()).unwrap();
+    let printed = |line: &str| worker.log().lines().any(|printed| printed == line);
+    wait_until("the line on standard output", SOON, || printed("hallo, größer"));
+    stdin.write_all(b" end").unwrap();
+    drop(stdin);
+    wait_until("what stood before the end", SOON, || printed("the last has no end"));
+}
+
+#[test]
 fn a_file_may_come_late() {
     let worker = carrier().start().healthy();
     worker.task_state("source", 0, "RUNNING");

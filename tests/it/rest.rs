@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
 use serde_json::json;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
@@ -31,6 +32,12 @@ fn agent() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
         .timeout_global(Some(SOON))
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
+}
+
+/// The exit code of `herdsman health`.
+fn probe(url: &str, more: &[&str]) -> Option<i32> {
+    let mut probe = Command::new(env!("CARGO_BIN_EXE_herdsman"));
+    probe.args(["health", "--url", url, "--timeout", "2"]).args(more).output().unwrap().status.code()
 }
 
 fn plain() -> ureq::Agent {
@@ -197,6 +204,11 @@ fn an_https_listener_takes_pem_files() {
     let strict = TlsConfig::builder().provider(TlsProvider::NativeTls).build();
     let strict: ureq::Agent = agent().tls_config(strict).build().into();
     assert!(send(&strict, "GET", &url, &[]).is_err(), "nobody else knows this authority");
+    let (known, trusted) = (tls("ca.pem"), |more: &[&str]| probe(worker.url(), more));
+    wait_until("a probe that trusts it", SOON, || {
+        trusted(&["--ca-file", known.to_str().unwrap()]) == Some(0)
+    });
+    assert_eq!(trusted(&[]), Some(3), "nor does the probe");
 }
 
 #[test]

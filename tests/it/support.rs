@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -57,6 +57,7 @@ pub(crate) struct WorkerSetup {
     connectors: Vec<PathBuf>,
     embedded: bool,
     environment: Vec<(String, String)>,
+    has_stdin: bool,
 }
 
 impl WorkerSetup {
@@ -77,7 +78,14 @@ impl WorkerSetup {
             connectors: Vec::new(),
             embedded: true,
             environment: Vec::new(),
+            has_stdin: false,
         }
+    }
+
+    /// Lets the test write to its standard input: [`Worker::stdin`].
+    pub(crate) fn with_stdin(mut self) -> Self {
+        self.has_stdin = true;
+        self
     }
 
     /// The folder in which it runs: relative file names start here.
@@ -151,7 +159,8 @@ impl WorkerSetup {
         command.args(["--url-file", "url"]).arg("worker.properties").args(&self.connectors);
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let stdin = if self.has_stdin { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(log.try_clone().unwrap()).stderr(log);
         command.env_remove("HERDSMAN_FAULT_DIR").envs(self.environment.iter().map(|(k, v)| (k, v)));
         command
     }
@@ -189,6 +198,11 @@ impl Worker {
     /// Its REST API.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its standard input; dropping it ends that.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
     }
 
     /// The folder in which it runs.

@@ -14,7 +14,7 @@ use herdsman::api::data::{SchemaAndValue, SchemaRef, Value};
 use herdsman::api::error::{ConnectError, Result};
 use herdsman::api::ids::TopicPartition;
 use herdsman::api::offset::{OffsetMap, OffsetValue};
-use herdsman::api::record::{RecordMetadata, SinkRecord, SourceRecord};
+use herdsman::api::record::{Header, RecordMetadata, SinkRecord, SourceRecord};
 use herdsman::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use herdsman::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
 
@@ -30,9 +30,15 @@ pub(crate) struct LinesState {
     pub(crate) lines: Vec<String>,
     /// What the next polls give instead of lines.
     pub(crate) answers: VecDeque<Result<PollOutcome>>,
+    /// The next poll panics.
+    pub(crate) panics: bool,
     pub(crate) topic: String,
+    /// What each record has besides its line; without a text it is null.
+    pub(crate) headers: Vec<(&'static str, Option<&'static str>)>,
     pub(crate) wants_commit_record: bool,
     pub(crate) polls: usize,
+    /// Lines that polls have given.
+    pub(crate) given: usize,
     pub(crate) commits: usize,
     pub(crate) committed_records: Vec<(String, Option<RecordMetadata>)>,
     pub(crate) started_at: Vec<usize>,
@@ -98,6 +104,7 @@ impl SourceTask for LinesTask {
     }
 
     fn poll(&mut self) -> Result<PollOutcome> {
+        assert!(!self.lines.with(|state| state.panics), "a bug of the plug-in");
         self.lines.with(|state| {
             state.polls += 1;
             if let Some(answer) = state.answers.pop_front() {
@@ -116,10 +123,11 @@ impl SourceTask for LinesTask {
                 key: SchemaAndValue::null(),
                 value: SchemaAndValue { schema: None, value: Value::string(state.lines[line].as_str()) },
                 timestamp: None,
-                headers: Vec::new(),
+                headers: state.headers.iter().map(header).collect(),
             });
             let records = records.collect();
             self.next = end;
+            state.given = end;
             Ok(PollOutcome::Records(records))
         })
     }
@@ -143,6 +151,11 @@ impl SourceTask for LinesTask {
         self.lines.with(|state| state.stops += 1);
         Ok(())
     }
+}
+
+fn header((key, text): &(&'static str, Option<&'static str>)) -> Header {
+    let value = text.map_or(Value::Null, Value::string);
+    Header { key: (*key).into(), value: SchemaAndValue { schema: None, value } }
 }
 
 /// Text as it is; refuses text that begins with `bad`.
@@ -222,6 +235,8 @@ pub(crate) struct Keeper(pub(crate) Arc<Watched<KeeperState>>);
 pub(crate) struct KeeperState {
     /// What was put and not refused: partition, offset, value.
     pub(crate) kept: Vec<(i32, i64, String)>,
+    /// The headers of what was put, record after record: key and value.
+    pub(crate) headers: Vec<(String, Value)>,
     /// Batches that were refused: their values.
     pub(crate) refused: Vec<Vec<String>>,
     /// How the next puts of records end.
@@ -322,6 +337,9 @@ impl SinkTask for KeeperTask {
             });
             match state.answers.pop_front() {
                 None => {
+                    let headers = records.iter().flat_map(|record| &record.headers);
+                    let headers = headers.map(|header| (header.key.to_string(), header.value.value.clone()));
+                    state.headers.extend(headers);
                     state.kept.extend(values);
                     Ok(())
                 }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use herdsman::api::data::Value;
 use herdsman::api::error::ConnectError;
 use herdsman::api::ids::TopicPartition;
 use herdsman::api::sink::SinkOffsets;
 use herdsman::task::{SinkTopics, TaskEventKind, TaskWork, Tolerance};
 
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::plugins::{Keeper, KeeperState, numbered};
+use crate::plugins::{Keeper, KeeperState, Lines, numbered};
 use crate::support::{HOUR, Rig, wait_until};
 
 #[test]
@@ -244,7 +245,8 @@ fn a_stop_without_a_broker_ends_within_its_bounds() {
     let keeper = Keeper::new();
     let mut spec = rig.keeper(&keeper, 0);
     spec.offset_flush_interval = HOUR;
-    spec.offset_flush_timeout = Duration::from_millis(500);
+    spec.offset_flush_timeout = HOUR;
+    spec.stop_timeout = Duration::from_millis(500);
     let task = rig.start(1, spec.clone());
     keeper.wait_for(10);
     rig.broker.go_down().unwrap();
@@ -257,6 +259,51 @@ fn a_stop_without_a_broker_ends_within_its_bounds() {
     keeper.0.wait("the record after the outage", |state| {
         state.kept.iter().any(|(_, offset, _)| *offset == 10).then_some(())
     });
+}
+
+#[test]
+fn a_stop_before_the_group_has_gathered_waits_for_nobody() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.broker.set_round_trip_time(HOUR).unwrap();
+    let mut spec = rig.keeper(&Keeper::new(), 0);
+    spec.stop_timeout = HOUR;
+    let task = rig.start(1, spec);
+    rig.wait_for(1, &TaskEventKind::Started);
+    task.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+}
+
+#[test]
+fn what_the_group_refuses_for_good_fails_the_task_with_advice() {
+    let table = [
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT, "group.min.session.timeout.ms"),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL, "partition.assignment.strategy"),
+    ];
+    for (code, advice) in table {
+        let rig = Rig::new();
+        rig.broker.create_topic("t", 1).unwrap();
+        rig.broker.cluster().unwrap().request_errors(RDKafkaApiKey::JoinGroup, &[code; 20]);
+        rig.start(1, rig.keeper(&Keeper::new(), 0));
+        let trace = rig.wait_for_failure(1);
+        assert!(trace.contains(advice), "{advice} in:\n{trace}");
+    }
+}
+
+#[test]
+fn headers_travel_in_order_there_and_back() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    let lines = Lines::new("t", numbered(2));
+    lines.with(|state| state.headers = vec![("b", Some("1")), ("a", Some("ä")), ("b", None)]);
+    rig.start(1, rig.lines(&lines));
+    let keeper = Keeper::new();
+    rig.start(2, rig.keeper(&keeper, 0));
+    keeper.wait_for(2);
+    let of_one = [("b", Value::string("1")), ("a", Value::string("ä")), ("b", Value::Null)];
+    let expected: Vec<_> =
+        of_one.iter().chain(&of_one).map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    keeper.0.change(|state| assert_eq!(state.headers, expected));
 }
 
 #[test]

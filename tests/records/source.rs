@@ -1,15 +1,18 @@
 //! Source tasks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use herdsman::api::error::ConnectError;
+use herdsman::api::ids::TaskId;
 use herdsman::api::record::RecordMetadata;
+use herdsman::api::registry::ConnectorClass;
 use herdsman::api::source::PollOutcome;
 use herdsman::task::{TaskEventKind, Tolerance};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::plugins::{Lines, numbered};
-use crate::support::{HOUR, Rig, wait_until};
+use crate::support::{HOUR, Rig, epoch, wait_until};
 
 #[test]
 fn lines_arrive_in_order_once_and_a_stop_commits_the_last() {
@@ -93,6 +96,25 @@ fn an_outage_of_the_broker_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
+fn records_that_expire_because_somebody_said_so_fail_the_task_and_come_again() {
+    let rig = Rig::new();
+    let lines = Lines::new("t", numbered(10));
+    let mut spec = rig.lines(&lines);
+    spec.client = spec.client.with("message.timeout.ms", "500");
+    rig.start(1, spec.clone());
+    rig.consume("t", 0, 10);
+    wait_until("the offset", || (rig.offsets.position("f") == Some(10), rig.offsets.position("f")));
+    rig.broker.go_down().unwrap();
+    lines.with(|state| state.lines = numbered(20));
+    let trace = rig.wait_for_failure(1);
+    assert!(trace.contains("TimeoutException"), "{trace}");
+    assert_eq!(rig.offsets.position("f"), Some(10), "what expired does not count as read");
+    rig.broker.come_up().unwrap();
+    rig.start(2, spec);
+    assert_eq!(rig.consume("t", 0, 20), numbered(20));
+}
+
+#[test]
 fn a_task_that_is_given_up_commits_nothing_and_its_successor_loses_nothing() {
     let rig = Rig::new();
     let lines = Lines::new("t", numbered(200));
@@ -172,6 +194,25 @@ fn a_retriable_error_of_a_poll_is_tried_again_and_any_other_fails_the_task() {
     lines.with(|state| assert_eq!(state.stops, 1));
 }
 
+#[test]
+fn a_panic_of_the_plug_in_or_of_the_plan_fails_the_task_and_no_other() {
+    let rig = Rig::new();
+    let lines = Lines::new("t", numbered(10));
+    rig.start(1, rig.lines(&lines));
+    rig.consume("t", 0, 10);
+    lines.with(|state| state.panics = true);
+    let trace = rig.wait_for_failure(1);
+    assert!(trace.contains("The code of the plug-in panicked: a bug of the plug-in"), "{trace}");
+    let class = ConnectorClass::Source(Arc::new(lines.clone()));
+    let id = TaskId { connector: "lines".into(), index: 0 };
+    rig.tasks.start(id, epoch(2), &class, false, || panic!("a bug of a config provider"));
+    let trace = rig.wait_for_failure(2);
+    assert!(trace.contains("panicked: a bug of a config provider"), "{trace}");
+    lines.with(|state| state.panics = false);
+    rig.start(3, rig.lines(&lines)).stop();
+    rig.wait_for(3, &TaskEventKind::Stopped);
+}
+
 /// Ten good lines, a bad one, one more.
 fn with_a_bad_line() -> Vec<String> {
     let mut lines = numbered(12);
@@ -248,6 +289,23 @@ fn a_record_that_the_broker_refuses_fails_the_task_with_advice() {
         assert!(trace.contains(part), "{part} in:\n{trace}");
     }
     assert_eq!(rig.offsets.position("f"), None);
+}
+
+#[test]
+fn a_stop_without_a_broker_commits_what_was_acknowledged_within_its_bound() {
+    let rig = Rig::new();
+    let lines = Lines::new("t", numbered(10));
+    let mut spec = rig.lines(&lines);
+    (spec.offset_flush_interval, spec.offset_flush_timeout) = (HOUR, HOUR);
+    spec.stop_timeout = Duration::from_millis(500);
+    let task = rig.start(1, spec);
+    rig.consume("t", 0, 10);
+    rig.broker.go_down().unwrap();
+    lines.with(|state| state.lines = numbered(20));
+    wait_until("all lines polled", || lines.with(|state| (state.given == 20, state.given)));
+    task.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+    assert_eq!(rig.offsets.position("f"), Some(10));
 }
 
 #[test]

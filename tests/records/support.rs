@@ -210,6 +210,7 @@ impl Rig {
             client: self.producer_settings(),
             offset_flush_interval: Duration::from_millis(50),
             offset_flush_timeout: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(10),
             tolerance: Tolerance::None,
             records_max: 500,
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::TypedValue;
+use crate::api::topic_name;
 
 /// The check itself of [`Validator::Custom`]: `None` is a setting without a value.
 type Check = dyn Fn(Option<&TypedValue>) -> Result<(), String> + Send + Sync;
@@ -22,6 +23,8 @@ pub enum Validator {
     OneOfIgnoringCase(Vec<String>),
     /// A text with at least one character, if there is one at all.
     NonEmpty,
+    /// A name that Kafka takes for a topic, if there is one at all.
+    TopicName,
     /// A list with at least one element.
     NonEmptyList,
     /// A list without repetitions, as of aliases.
@@ -64,6 +67,11 @@ impl Validator {
                 Some("") => Err("String must be non-empty".to_owned()),
                 _ => Ok(()),
             },
+            Self::TopicName => match value.and_then(TypedValue::as_text) {
+                Some("") => Self::NonEmpty.check(value),
+                Some(name) => topic_name::check(name),
+                None => Ok(()),
+            },
             Self::NonEmptyList => match value {
                 Some(TypedValue::List(items)) if items.is_empty() => Err("Empty list".to_owned()),
                 _ => Ok(()),
@@ -93,6 +101,7 @@ impl fmt::Display for Validator {
             Self::OneOf(choices) => f.write_str(&choices.join(", ")),
             Self::OneOfIgnoringCase(choices) => write!(f, "{} (any case)", choices.join(", ")),
             Self::NonEmpty => f.write_str("not empty"),
+            Self::TopicName => f.write_str("the name of a topic"),
             Self::NonEmptyList => f.write_str("a list that is not empty"),
             Self::UniqueAliases => f.write_str("each alias once"),
             Self::Regex => f.write_str("a regular expression"),

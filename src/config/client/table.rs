@@ -8,6 +8,8 @@ use crate::api::config_def::ConfigError;
 pub enum Rule {
     /// The same text under this name.
     Text(&'static str),
+    /// Addresses of brokers, separated by commas.
+    Servers(&'static str),
     /// `true` or `false` under this name.
     Boolean(&'static str),
     /// A whole number, under each of these names and moved into its bounds; -1 counts as the lower bound.
@@ -65,6 +67,7 @@ impl Rule {
         let mut applied = Applied::default();
         match *self {
             Rule::Text(to) => applied.set(to, value),
+            Rule::Servers(to) => applied.set(to, &servers(value).map_err(|message| invalid(&message))?),
             Rule::Boolean(to) => match value.to_ascii_lowercase().as_str() {
                 text @ ("true" | "false") => applied.set(to, text),
                 _ => return Err(invalid("Expected value to be either true or false")),
@@ -103,6 +106,25 @@ impl Rule {
     }
 }
 
+/// Addresses as librdkafka takes them. Like Java's clients this passes over a scheme in front of an address.
+fn servers(text: &str) -> Result<String, String> {
+    let mut servers = Vec::new();
+    for written in text.split(',').map(str::trim).filter(|written| !written.is_empty()) {
+        let address = written.split_once("://").map_or(written, |(_scheme, address)| address);
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._%:".contains(&byte);
+        if bare.is_empty() || !bare.bytes().all(allowed) || !port.parse().is_ok_and(|port: u16| port > 0) {
+            return Err(format!("Invalid url in bootstrap.servers: {written}; it needs the form host:port"));
+        }
+        servers.push(address);
+    }
+    if servers.is_empty() {
+        return Err("No bootstrap urls given in bootstrap.servers".to_owned());
+    }
+    Ok(servers.join(","))
+}
+
 /// What one rule gave.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
@@ -133,7 +155,7 @@ const METRICS: &str = "about metrics of a JVM";
 const BOUNDED: &str = "the worker bounds its own calls";
 
 const COMMON: &[ClientKey] = &[
-    row("bootstrap.servers", ALL, Rule::Text("bootstrap.servers")),
+    row("bootstrap.servers", ALL, Rule::Servers("bootstrap.servers")),
     row("client.id", ALL, Rule::Text("client.id")),
     row(
         "client.dns.lookup",

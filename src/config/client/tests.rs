@@ -398,10 +398,37 @@ fn key_stores_and_trust_stores() {
     assert!(error.contains("is its password right?") && !error.contains("wrong"), "{error}");
 }
 
+#[test]
+fn addresses_of_brokers_need_host_and_port() {
+    let servers = |text: &str| {
+        worker_client(&Settings::from([("bootstrap.servers".to_owned(), text.to_owned())]))
+            .map(|client| client.get("bootstrap.servers").unwrap().to_owned())
+            .map_err(|why| why.to_string())
+    };
+    for (text, expected) in [
+        ("a:1", "a:1"),
+        (" a_b-c.d:9092 ,, 10.0.0.1:65535", "a_b-c.d:9092,10.0.0.1:65535"),
+        ("PLAINTEXT://a:1,[::1]:2", "a:1,[::1]:2"),
+    ] {
+        assert_eq!(servers(text), Ok(expected.to_owned()), "{text}");
+    }
+    for text in ["a", "a:", ":1", "a:0", "a:65536", "a:b", "a b:1", "http://a", "[]:1"] {
+        let expected = format!("Invalid url in bootstrap.servers: {text}; it needs the form host:port");
+        assert!(servers(text).unwrap_err().ends_with(&expected), "{text}");
+    }
+    for text in ["", " ", ",,"] {
+        assert!(
+            servers(text).unwrap_err().ends_with("No bootstrap urls given in bootstrap.servers"),
+            "{text}"
+        );
+    }
+}
+
 /// A value that a rule of the table takes.
 fn sample(rule: &Rule) -> Option<String> {
     match rule {
         Rule::Text(_) => Some("x".to_owned()),
+        Rule::Servers(_) => Some("localhost:9092".to_owned()),
         Rule::Boolean(_) => Some("true".to_owned()),
         Rule::Number(targets) => {
             targets.iter().map(|(_, min, max)| (*min).max(30_000).min(*max).to_string()).min()
@@ -453,6 +480,7 @@ fn every_choice_and_bound_of_the_table_is_accepted_by_librdkafka() {
             Rule::Choice(_, choices) => choices.iter().map(|(java, _)| (*java).to_owned()).collect(),
             Rule::Number(_) => vec!["-1".to_owned(), i64::MAX.to_string()],
             Rule::Text(_)
+            | Rule::Servers(_)
             | Rule::Boolean(_)
             | Rule::Kibibytes(..)
             | Rule::Together(_)

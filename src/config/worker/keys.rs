@@ -115,7 +115,7 @@ fn core() -> Vec<WorkerKey> {
         version("value.converter.plugin.version"),
         built(ConfigKey::new("header.converter", Class, Low, "The converter for header values of connectors that name none. Settings of the converter follow as `header.converter.*`.").default("org.apache.kafka.connect.storage.SimpleHeaderConverter")),
         version("header.converter.plugin.version"),
-        built(ConfigKey::new("offset.storage.file.filename", String, High, "The file that holds the offsets of source connectors. Its format is that of Apache Kafka Connect.")).standalone_required(),
+        built(ConfigKey::new("offset.storage.file.filename", String, High, "The file that holds the offsets of source connectors. Its format is that of Apache Kafka Connect.").validator(Validator::NonEmpty)).standalone_required(),
         built(ConfigKey::new("task.shutdown.graceful.timeout.ms", Long, Low, "How long one request to stop tasks waits for all of them together.").default("5000").at_least(0)),
         built(ConfigKey::new("offset.flush.interval.ms", Long, Low, "How long after one commit of offsets the next one begins, for sources and sinks.").default("60000").at_least(0)),
         built(ConfigKey::new("offset.flush.timeout.ms", Long, Low, "How long one commit of offsets may take before it is given up and tried again at the next interval.").default("5000").at_least(0)),

@@ -2,6 +2,8 @@
 
 use super::*;
 
+/// A file that is there: nobody looks into it here.
+const SOME_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 const CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
 
 fn raw(entries: &[(&str, &str)]) -> RawConfig {
@@ -154,7 +156,7 @@ fn references_are_resolved_before_anything_is_parsed() {
 #[test]
 fn https_listeners_use_prefixed_settings_or_plain_ones_but_never_both() {
     let plain =
-        [("listeners", "https://h:1"), ("ssl.keystore.type", "PEM"), ("ssl.keystore.location", "/k.pem")];
+        [("listeners", "https://h:1"), ("ssl.keystore.type", "PEM"), ("ssl.keystore.location", SOME_FILE)];
     let tls = load(&plain).unwrap().worker.rest.tls.unwrap();
     assert!(matches!(tls.identity, super::super::stores::KeyStore::PemFile { .. }));
     let mixed = [plain.as_slice(), &[("listeners.https.ssl.client.auth", "required")]].concat();
@@ -165,7 +167,7 @@ fn https_listeners_use_prefixed_settings_or_plain_ones_but_never_both() {
     let prefixed = [
         ("listeners", "https://h:1"),
         ("listeners.https.ssl.keystore.type", "PEM"),
-        ("listeners.https.ssl.keystore.location", "/k.pem"),
+        ("listeners.https.ssl.keystore.location", SOME_FILE),
         ("listeners.https.ssl.client.auth", "required"),
     ];
     assert_eq!(load(&prefixed).unwrap().worker.rest.tls.unwrap().client_auth, ClientAuth::Required);
@@ -195,6 +197,28 @@ fn tls_towards_other_workers_is_that_of_the_listeners_and_matters_only_where_it_
 }
 
 #[test]
+fn a_store_that_cannot_be_read_is_named() {
+    for store_type in ["PEM", "PKCS12", "JKS"] {
+        let missing = [
+            ("listeners", "https://h:1"),
+            ("ssl.keystore.type", store_type),
+            ("ssl.keystore.location", "/nowhere/k"),
+        ];
+        let expected =
+            "Invalid value /nowhere/k for configuration ssl.keystore.location: cannot read the file";
+        assert!(load(&missing).unwrap_err().starts_with(expected), "{:?}", load(&missing));
+    }
+}
+
+#[test]
+fn one_mistake_has_one_message() {
+    assert_eq!(
+        load(&[("offset.flush.interval.ms", "soon")]).unwrap_err(),
+        "Invalid value soon for configuration offset.flush.interval.ms: Not a number of type LONG"
+    );
+}
+
+#[test]
 fn admin_listeners_must_be_others() {
     let error = load(&[("listeners", "http://h:1"), ("admin.listeners", "http://h:1")]).unwrap_err();
     assert!(error.contains("configuration admin.listeners: "), "{error}");
@@ -202,7 +226,7 @@ fn admin_listeners_must_be_others() {
 
 #[test]
 fn advertised_scheme_is_http_if_any_listener_has_it() {
-    let pem = [("ssl.keystore.type", "PEM"), ("ssl.keystore.location", "/k.pem")];
+    let pem = [("ssl.keystore.type", "PEM"), ("ssl.keystore.location", SOME_FILE)];
     let scheme = |listeners| {
         load(&[pem.as_slice(), &[("listeners", listeners)]].concat()).unwrap().worker.rest.advertised.scheme
     };

@@ -5,6 +5,7 @@ use super::{Outcome, Validator, class_keys, framework_def};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Default, Importance, Width};
 use crate::api::registry::{ConnectorClass, VERSION};
+use crate::api::topic_name;
 
 /// What every connector of that kind takes.
 pub(super) fn base_def(class: &ConnectorClass) -> ConfigDef {
@@ -97,10 +98,21 @@ fn check_topics(settings: &Settings, values: &mut [ConfigValue]) {
             "topics and topics.regex are mutually exclusive options, but both are set.".to_owned()
         }
         (false, false) => "Must configure one of topics or topics.regex".to_owned(),
-        (true, false) | (false, true) => return check_dead_letter_queue(settings, values),
+        (true, false) | (false, true) => {
+            check_topic_names(settings, values);
+            return check_dead_letter_queue(settings, values);
+        }
     };
     complain(values, "topics", &message);
     complain(values, "topics.regex", &message);
+}
+
+/// A consumer waits for ever for a topic that cannot be.
+fn check_topic_names(settings: &Settings, values: &mut [ConfigValue]) {
+    let topics = settings.get("topics").map_or("", String::as_str).split(',').map(str::trim);
+    for why in topics.filter(|name| !name.is_empty()).filter_map(|name| topic_name::check(name).err()) {
+        complain(values, "topics", &why);
+    }
 }
 
 /// A dead letter queue must not be read by the connector that fills it.

@@ -114,7 +114,7 @@ fn common() -> ConfigDef {
 fn identity() -> [ConfigKey; 5] {
     [
         ConfigKey::required("name", String, High, "Globally unique name to use for this connector.")
-            .validator(Validator::custom("not empty and without control characters", check_name))
+            .validator(Validator::custom("1 to 2048 bytes without control characters", check_name))
             .shown("Common", 1, Width::Medium, "Connector name"),
         ConfigKey::required("connector.class", String, High, "Name or alias of the class of this connector.")
             .shown("Common", 2, Width::Long, "Connector class"),
@@ -224,10 +224,16 @@ fn any_case(choices: &[&str]) -> Validator {
     Validator::OneOfIgnoringCase(choices.iter().map(|&choice| choice.to_owned()).collect())
 }
 
+/// The longest name of a connector: percent-encoded it still finds room in the first line of a request.
+const NAME_BYTES_MAX: usize = 2048;
+
 fn check_name(value: Option<&TypedValue>) -> Result<(), std::string::String> {
     let Some(name) = value.and_then(TypedValue::as_text) else { return Ok(()) };
     if name.is_empty() {
         return Err("String may not be empty".to_owned());
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(format!("String may not be longer than {NAME_BYTES_MAX} bytes: it is a part of URLs"));
     }
     let controls = name.chars().filter(|c| c.is_control()).map(|c| u32::from(c).to_string());
     let controls: Vec<_> = controls.collect();

@@ -226,8 +226,13 @@ fn every_message_counts_but_converters_and_overrides_count_once_a_key() {
 #[test]
 fn messages_about_plugins() {
     let missing = "Missing required configuration \"transforms.a.type\" which has no default value.";
-    let table: [(Draft, &[&str]); 10] = [
+    let too_long = format!(
+        "Invalid value {0} for configuration name: String may not be longer than 2048 bytes: it is a part of URLs",
+        "ä".repeat(1025)
+    );
+    let table: [(Draft, &[&str]); 11] = [
         (source(&[("name", " ")]), &["Invalid value  for configuration name: String may not be empty"]),
+        (source(&[("name", &"ä".repeat(1025))]), &[&too_long]),
         (
             source(&[("name", "a\tb\u{1}c")]),
             &[
@@ -287,7 +292,7 @@ fn messages_about_topics() {
         ('topics.regex={topics}') consumed by the connector"
         )
     };
-    let table: [(Draft, &[&str]); 4] = [
+    let table: [(Draft, &[&str]); 5] = [
         (
             sink(&[]),
             &["Must configure one of topics or topics.regex", "Must configure one of topics or topics.regex"],
@@ -297,6 +302,13 @@ fn messages_about_topics() {
             &[
                 "topics and topics.regex are mutually exclusive options, but both are set.",
                 "topics and topics.regex are mutually exclusive options, but both are set.",
+            ],
+        ),
+        (
+            sink(&[("topics", "a,b c, ^d")]),
+            &[
+                "'b c' is no name of a topic: those have 1 to 249 of the characters a-z A-Z 0-9 . _ -",
+                "'^d' is no name of a topic: those have 1 to 249 of the characters a-z A-Z 0-9 . _ -",
             ],
         ),
         (

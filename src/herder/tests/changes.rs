@@ -2,6 +2,7 @@
 
 use super::world::{World, bad, good, none, secs};
 use crate::connector::ConnectorEventKind;
+use crate::herder::msg::{Request, RestartScope};
 use crate::store::config_state::TargetState;
 
 #[test]
@@ -154,4 +155,19 @@ fn writes_whose_entries_come_back_late_are_told_apart() {
     good(&first);
     assert_eq!(bad(&second).to_string(), "Connector a already exists");
     assert_eq!(good(&put).0, crate::herder::msg::Written::Updated);
+}
+
+#[test]
+fn tasks_of_another_class_do_not_start_from_settings_of_the_old_one() {
+    let mut world = World::running("a", 1);
+    world.hang("tasks a");
+    world.put("a", &[("connector.class", "FakeSource"), ("topic", "other")]);
+    let scope = RestartScope { only_failed: false, include_tasks: true };
+    let restart = world.ask(|reply| Request::RestartParts("a".into(), scope, reply));
+    assert_eq!(world.started["a-0"].settings["topic"], "t", "the task was not started again");
+    assert!(!world.log().contains("start a-0"));
+    world.let_go("tasks a");
+    good(&restart);
+    assert_eq!(world.started["a-0"].settings["topic"], "other");
+    assert_eq!(world.status("a"), "RUNNING 0:RUNNING");
 }

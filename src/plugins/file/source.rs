@@ -66,7 +66,7 @@ impl ConnectorPlugin for FileStreamSource {
                     Importance::High,
                     "The topic to write lines to.",
                 )
-                .validator(Validator::NonEmpty),
+                .validator(Validator::TopicName),
             )
             .define(
                 ConfigKey::new(

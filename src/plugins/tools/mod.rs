@@ -35,7 +35,7 @@ pub fn register(registry: &mut Registry) {
 
 fn topic_key() -> ConfigKey {
     ConfigKey::required(TOPIC, ConfigType::String, Importance::High, "The topic to write to.")
-        .validator(Validator::NonEmpty)
+        .validator(Validator::TopicName)
 }
 
 fn throughput_key() -> ConfigKey {

@@ -1,0 +1,84 @@
+//! Settings of connectors that this version knows and does nothing about: what a person has to be told before they
+//! rely on them.
+
+use crate::api::Settings;
+use crate::api::registry::ConnectorClass;
+
+/// A setting, the text that means that it is not used, and what happens in its place.
+type Unbuilt = (&'static str, &'static str, &'static str);
+
+const OF_ALL: [Unbuilt; 2] = [
+    ("errors.retry.timeout", "0", "nothing is tried again but what the connector calls retriable"),
+    ("errors.log.enable", "false", "what errors.tolerance=all leaves out is not logged"),
+];
+const OF_SOURCES: [Unbuilt; 1] =
+    [("exactly.once.support", "requested", "records are delivered at least once")];
+const OF_SINKS: [Unbuilt; 1] = [(
+    "errors.deadletterqueue.topic.name",
+    "",
+    "a record that fails ends the task, or is lost where errors.tolerance is all",
+)];
+const TOPIC_CREATION: &str = "topic.creation.";
+
+/// What is to be said about the settings of a connector, a line each.
+pub(super) fn notes(class: &ConnectorClass, settings: &Settings) -> Vec<String> {
+    let (of_kind, creates_topics) = match class {
+        ConnectorClass::Source(_) => (OF_SOURCES.as_slice(), true),
+        ConnectorClass::Sink(_) => (OF_SINKS.as_slice(), false),
+    };
+    let is_used = |(key, unused, _): &&Unbuilt| {
+        settings.get(*key).is_some_and(|value| !value.trim().eq_ignore_ascii_case(unused))
+    };
+    let note = |key: &str, instead: &str| format!("{key} is known but not built yet: {instead}");
+    let used = OF_ALL.iter().chain(of_kind).filter(is_used);
+    let mut notes: Vec<String> = used.map(|(key, _, instead)| note(key, instead)).collect();
+    if creates_topics && settings.keys().any(|key| key.starts_with(TOPIC_CREATION)) {
+        notes.push(note(
+            "topic.creation.*",
+            "the broker creates topics, where auto.create.topics.enable lets it",
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(class: &str, settings: &[(&str, &str)]) -> String {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let class = crate::plugins::registry().connector(class).cloned().unwrap();
+        let notes = notes(&class, &settings);
+        notes.iter().filter_map(|note| note.split(' ').next()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_is_used_and_not_built_is_told() {
+        let at_rest = [
+            ("errors.retry.timeout", "0"),
+            ("errors.log.enable", "False"),
+            ("exactly.once.support", "REQUESTED"),
+            ("errors.deadletterqueue.topic.name", " "),
+        ];
+        let used = [
+            ("errors.retry.timeout", "-1"),
+            ("errors.log.enable", "true"),
+            ("exactly.once.support", "required"),
+            ("errors.deadletterqueue.topic.name", "dead"),
+            ("topic.creation.default.partitions", "3"),
+            ("topic.creation.default.replication.factor", "1"),
+        ];
+        for class in ["FileStreamSource", "FileStreamSink"] {
+            assert_eq!(keys(class, &[]), "");
+            assert_eq!(keys(class, &at_rest), "");
+        }
+        assert_eq!(
+            keys("FileStreamSource", &used),
+            "errors.retry.timeout errors.log.enable exactly.once.support topic.creation.*"
+        );
+        assert_eq!(
+            keys("FileStreamSink", &used),
+            "errors.retry.timeout errors.log.enable errors.deadletterqueue.topic.name"
+        );
+    }
+}
