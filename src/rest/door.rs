@@ -1,34 +1,32 @@
-//! The door: accepts clients, bounds what they may take, and passes whole requests on to the server behind it.
+//! The door: accepts clients, bounds what they may take, and has their requests answered, each on the thread of its
+//! connection.
 //!
-//! Nothing a client does reaches that server but complete, checked requests, one at a time on each connection. The
+//! Nothing a client does reaches the handler but complete, checked requests, one at a time on each connection. The
 //! door outlives what the system denies it: when `accept` fails, the longest silent connection goes, and the door
 //! tries again.
 //!
 //! - `connections` knows who is connected and ends whom there is no room for;
 //! - `stream` puts deadlines, and TLS, under the bytes of a client;
 //! - `conversation` is one connection's life;
-//! - `relay` keeps the connections to the server behind, `pass` proves to it who is speaking;
-//! - `answer` turns requests and answers into bytes.
+//! - `request` is what the handler sees, `answer` what the client gets.
 
 mod access_log;
 mod answer;
 mod connections;
 mod conversation;
-mod pass;
-mod relay;
+mod request;
 mod stream;
 
+use std::fmt;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(super) use connections::Connections;
-pub(super) use pass::{Bearer, PASS_FIELD, Pass, random_hex};
-pub(super) use relay::{Crew, Relay, Upstream};
+use connections::Connections;
 
-use super::http::ListenerLabel;
+use super::http::{Handler, ListenerLabel};
 use super::limits::{BodyBudget, ServerLimits};
 use super::tls::Acceptor;
 use crate::stdx::pool::{Pool, PoolLimits};
@@ -51,13 +49,18 @@ pub(super) struct BoundListener {
 }
 
 /// What all connections share.
-#[derive(Debug)]
 struct Floor {
+    handler: Arc<dyn Handler>,
     limits: ServerLimits,
     clock: Clock,
     connections: Arc<Connections>,
-    relay: Relay,
     bodies: BodyBudget,
+}
+
+impl fmt::Debug for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Floor").field("limits", &self.limits).finish_non_exhaustive()
+    }
 }
 
 /// An open door. Dropped without [`Door::stop`], it ends all connections at once.
@@ -99,15 +102,14 @@ impl Door {
     pub(super) fn open(
         listeners: Vec<BoundListener>,
         limits: ServerLimits,
-        connections: Arc<Connections>,
-        relay: Relay,
+        handler: Arc<dyn Handler>,
         clock: Clock,
     ) -> io::Result<Self> {
         let floor = Arc::new(Floor {
+            handler,
             limits,
             clock,
-            connections,
-            relay,
+            connections: Arc::new(Connections::new(limits.connections_max, clock.now().instant)),
             bodies: BodyBudget::new(limits.body_bytes_total_max),
         });
         let pool = Pool::new(
@@ -130,17 +132,20 @@ impl Door {
         Ok(door)
     }
 
+    /// Client connections open now.
+    pub(super) fn connections_open(&self) -> usize {
+        self.floor.connections.open()
+    }
+
     /// Closes the door: newcomers are refused, requests that are complete are answered, and at `deadline` the rest is
     /// ended. Says how many connections that were.
     pub(super) fn stop(&mut self, deadline: Deadline) -> usize {
         self.floor.connections.stop();
         self.entrances.clear();
-        let late = self.floor.connections.drain(self.floor.clock, deadline);
-        self.floor.relay.close();
-        late
+        self.floor.connections.drain(self.floor.clock, deadline)
     }
 
-    /// Waits for the threads of connections, at most until `deadline`. Says how many are left.
+    /// Waits for the threads of connections, at most until `deadline`. Says how many the handler still holds.
     pub(super) fn join(&self, deadline: Deadline) -> usize {
         self.pool.close(self.floor.clock, deadline)
     }
@@ -148,7 +153,9 @@ impl Door {
 
 impl Drop for Door {
     fn drop(&mut self) {
-        self.stop(self.floor.clock.deadline(Duration::ZERO));
+        let now = self.floor.clock.deadline(Duration::ZERO);
+        self.stop(now);
+        self.join(now);
     }
 }
 
@@ -173,9 +180,10 @@ fn accept_all(bound: &Arc<BoundListener>, floor: &Arc<Floor>, pool: &Pool) {
         let now = floor.clock.now().instant;
         match accepted {
             Ok((socket, peer)) => {
-                let admitted = floor.connections.admit(socket, peer, bound.label, now);
+                let admitted = floor.connections.admit(socket, peer, now);
                 let (floor, bound) = (Arc::clone(floor), Arc::clone(bound));
-                let converse = move || conversation::run(&floor, &admitted, bound.acceptor.as_ref());
+                let converse =
+                    move || conversation::run(&floor, &admitted, bound.label, bound.acceptor.as_ref());
                 if pool.execute(converse).is_err() && no_thread.is_new(now) {
                     log::warn!("no thread is free for a further connection: closed that of {peer}");
                 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::tls::TlsPeer;
 
-/// Answers requests. Called on a worker thread of its own for each request, so it may wait; it must bring deadlines
-/// for what it waits for. A panic becomes a 500.
+/// Answers requests. Called on the thread of the client's connection, which has nothing else to do meanwhile: it may
+/// wait, and must bring deadlines for what it waits for. A panic becomes a 500.
 pub trait Handler: Send + Sync {
     /// Answers one request.
     fn handle(&self, request: HttpRequest) -> HttpResponse;
@@ -148,7 +148,7 @@ impl HttpResponse {
 }
 
 /// Connect's error body as text.
-pub(super) fn error_body(status: u16, message: &str) -> String {
+fn error_body(status: u16, message: &str) -> String {
     format!(r#"{{"error_code":{status},"message":{}}}"#, serde_json::Value::from(message))
 }
 

@@ -27,10 +27,6 @@ pub struct ServerLimits {
     pub transfer_grace: Duration,
     /// The slowest rate at which a client may send a body or take an answer, averaged from its start.
     pub transfer_bytes_per_second_min: u32,
-    /// How long the handler may take. It has deadlines of its own: this one only ends what has none.
-    pub answer_timeout: Duration,
-    /// How long a request waits for a free place behind the door when the system is out of descriptors or threads.
-    pub place_timeout: Duration,
     /// How long a connection that the server ends is read on, so that the client sees the last answer.
     pub linger: Duration,
 }
@@ -47,8 +43,6 @@ impl Default for ServerLimits {
             body_bytes_total_max: 64 * 1024 * 1024,
             transfer_grace: Duration::from_secs(10),
             transfer_bytes_per_second_min: 16 * 1024,
-            answer_timeout: Duration::from_secs(300),
-            place_timeout: Duration::from_secs(5),
             linger: Duration::from_secs(1),
         }
     }

@@ -1,5 +1,5 @@
 //! The REST API: what a request means, and what is answered. Begin reading at [`api::RestApi`]; below it is the HTTP
-//! floor, a [`door`] that bounds what clients may take, and [`server`], which alone knows `tiny_http`.
+//! floor: [`server`], and its [`door`], which bounds what clients may take and calls the API.
 
 pub mod api;
 mod door;

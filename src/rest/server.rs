@@ -1,16 +1,12 @@
 //! The HTTP server of the worker: listeners are bound first, served later, and stopped with a deadline.
 
-mod upstream;
-
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use upstream::{Service, TinyHttp};
-
-use super::door::{BoundListener, Connections, Door, Pass, Relay};
+use super::door::{BoundListener, Door};
 use super::http::{Handler, ListenerLabel};
 use super::limits::ServerLimits;
 use super::tls::{self, TlsError, TlsSettings};
@@ -127,8 +123,6 @@ pub struct BoundServer {
 pub struct HttpServer {
     addresses: Vec<ListenerAddress>,
     door: Door,
-    behind: Arc<TinyHttp>,
-    connections: Arc<Connections>,
     clock: Clock,
 }
 
@@ -175,18 +169,14 @@ impl HttpServer {
 
     /// Client connections open now.
     pub fn connections_open(&self) -> usize {
-        self.connections.open()
+        self.door.connections_open()
     }
 
     /// Refuses newcomers, lets requests that are complete be answered until `deadline`, then ends the rest.
     pub fn stop(mut self, deadline: Deadline) -> Stopped {
         let connections_cut = self.door.stop(deadline);
-        let deadline = deadline.max(self.clock.deadline(THREADS_END));
-        let requests_abandoned = self.behind.stop(deadline);
-        let clients_left = self.door.join(deadline);
-        log::debug!(
-            "HTTP server stopped; threads left: {requests_abandoned} workers, {clients_left} clients"
-        );
+        let requests_abandoned = self.door.join(deadline.max(self.clock.deadline(THREADS_END)));
+        log::debug!("HTTP server stopped; threads left: {requests_abandoned}");
         Stopped { connections_cut, requests_abandoned }
     }
 }
@@ -201,24 +191,8 @@ impl BoundServer {
     pub fn serve(self, handler: Arc<dyn Handler>) -> Result<HttpServer, ServerError> {
         let clock = Clock;
         let BoundServer { listeners, addresses, limits } = self;
-        let connections = Arc::new(Connections::new(limits.connections_max, clock.now().instant));
-        let pass = Pass::random().map_err(|error| ServerError::Start(io::Error::other(error)))?;
-        let service = Service { handler, connections: Arc::clone(&connections), pass: pass.clone(), clock };
-        let behind = TinyHttp::start(service, limits.connection_threads_max()).map_err(ServerError::Start)?;
-        let behind = Arc::new(behind);
-        let relay = Relay::new(Arc::clone(&behind) as _, pass, clock);
-        relay.open_kept().map_err(ServerError::Start)?;
-        let door = Door::open(listeners, limits, Arc::clone(&connections), relay, clock)
-            .map_err(ServerError::Start)?;
-        Ok(HttpServer { addresses, door, behind, connections, clock })
-    }
-}
-
-impl Drop for HttpServer {
-    fn drop(&mut self) {
-        let now = self.clock.deadline(Duration::ZERO);
-        self.door.stop(now);
-        self.behind.stop(now);
+        let door = Door::open(listeners, limits, handler, clock).map_err(ServerError::Start)?;
+        Ok(HttpServer { addresses, door, clock })
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Fixture {
     pub(crate) gate: Arc<Gate>,
 }
 
-/// Holds requests for `/hold` until it is opened.
+/// Holds requests for `/hold` until it is opened, by the test or by a request for `/open`.
 #[derive(Default)]
 pub(crate) struct Gate {
     state: Mutex<GateState>,
@@ -49,6 +49,10 @@ impl Gate {
         self.changed.notify_all();
     }
 
+    fn held(&self) -> usize {
+        self.state.lock().unwrap().held
+    }
+
     /// Waits until so many requests are held.
     pub(crate) fn wait_for(&self, held: usize) {
         let state = self.state.lock().unwrap();
@@ -67,6 +71,11 @@ impl Handler for Answers {
             "/hold" => {
                 self.0.pass();
                 HttpResponse::json(200, "\"held\"")
+            }
+            "/held" => HttpResponse::json(200, self.0.held().to_string()),
+            "/open" => {
+                self.0.open();
+                HttpResponse::empty(204)
             }
             "/echo" => echo(&request),
             "/empty" => HttpResponse::empty(204),

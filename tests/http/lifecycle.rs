@@ -1,10 +1,6 @@
-//! Binding, stopping, and strangers at the socket behind the door.
+//! Binding and stopping.
 
-use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,45 +78,4 @@ fn a_stop_has_a_deadline() {
     assert_eq!(stopped, Stopped { connections_cut: 1, requests_abandoned: 1 });
     assert!(held.is_ended());
     gate.open();
-}
-
-/// The abstract sockets of this process's servers, as any process can list them.
-fn sockets_behind_doors() -> Vec<String> {
-    let own: Vec<_> = fs::read_dir("/proc/self/fd")
-        .unwrap()
-        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .map(|link| link.display().to_string())
-        .collect();
-    let sockets = fs::read_to_string("/proc/net/unix").unwrap();
-    let names = sockets.lines().filter_map(|line| {
-        let (rest, name) = line.split_once('@')?;
-        let inode = rest.split_whitespace().next_back()?;
-        own.contains(&format!("socket:[{inode}]")).then(|| name.to_owned())
-    });
-    names.filter(|name| name.starts_with("herdsman-")).collect()
-}
-
-#[test]
-fn a_stranger_at_the_socket_behind_the_door_gets_nothing() {
-    let fixture = Fixture::start(ServerLimits::default());
-    let names = sockets_behind_doors();
-    assert!(!names.is_empty());
-    for name in names {
-        for request in [
-            "GET /panic HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
-            format!("GET /panic HTTP/1.1\r\nx-herdsman-door: {}0\r\n\r\n", "0".repeat(32)),
-            "POST /panic HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
-            "POST /panic HTTP/1.1\r\nContent-Length: 1000000000000000\r\n\r\nabc".to_owned(),
-            "POST /panic HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
-        ] {
-            let address = SocketAddr::from_abstract_name(&name).unwrap();
-            // A server of another test may have stopped meanwhile.
-            let Ok(mut stranger) = UnixStream::connect_addr(&address) else { continue };
-            stranger.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-            if stranger.write_all(request.as_bytes()).is_ok() {
-                assert!(!matches!(stranger.read(&mut [0]), Ok(1..)), "{request:?}");
-            }
-        }
-    }
-    assert_eq!(fixture.client().get("/").status, 200);
 }

@@ -1,29 +1,20 @@
-//! Requests and answers as bytes between the door and the server behind it: what is passed on, and what the door
-//! says itself.
+//! Answers as bytes. The one file that knows `tiny_http`, which prints their heads.
+//!
+//! Of that library only its messages are used. Where what it prints is not what Connect's clients know, this file puts
+//! it right: reason phrases, no `Content-Length` where there never is a body, and `Connection`, which it takes from
+//! nobody. It is not shown the fields of the request: it would answer in chunks to a client that names them in `TE`.
 
-use std::io::Write;
+use std::io;
 
-use super::pass::{PASS_FIELD, Pass};
-use crate::rest::framing::RequestHead;
-use crate::rest::http::{error_body, reason};
+use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
-/// What belongs to the client's connection and not to the request.
-const HOP_FIELDS: [&str; 11] = [
-    "connection",
-    "content-length",
-    "expect",
-    "http2-settings",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    PASS_FIELD,
-];
-const ANSWER_FIELDS_MAX: usize = 100;
-/// The longest head of an answer that the door passes on.
-pub(super) const ANSWER_HEAD_BYTES_MAX: usize = 64 * 1024;
+use crate::rest::http::{HttpResponse, reason};
+
+/// What answers call this server, unless the handler says otherwise.
+const SERVER_NAME: &str = "herdsman";
+/// How `tiny_http` ends a head with a length of zero.
+const NO_LENGTH: &[u8] = b"Content-Length: 0\r\n";
+const EMPTY_LINE: &[u8] = b"\r\n";
 
 /// How a client's connection goes on after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,86 +27,25 @@ pub(super) enum After {
     Close,
 }
 
-/// Appends the head of a request for the server behind the door: what concerns the request alone, in ASCII.
-pub(super) fn write_request(
-    head: &RequestHead,
-    body_bytes: usize,
-    pass: &Pass,
-    connection: u64,
-    out: &mut Vec<u8>,
-) {
-    out.extend_from_slice(head.method().as_bytes());
-    out.push(b' ');
-    for byte in head.path_and_query() {
-        if byte.is_ascii() {
-            out.push(*byte);
-        } else {
-            append(out, format_args!("%{byte:02X}"));
-        }
-    }
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    pass.write_line(connection, out);
-    if body_bytes > 0 {
-        append(out, format_args!("Content-Length: {body_bytes}\r\n"));
-    }
-    for (name, value) in head.fields() {
-        if HOP_FIELDS.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
-            continue;
-        }
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend(value.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' }));
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// What of an answer's head the door needs to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct AnswerHead {
-    pub(super) status: u16,
-    /// Where the body begins.
-    pub(super) bytes: usize,
-    /// The body that `Content-Length` counts, be it sent or not.
-    pub(super) content_length: usize,
-}
-
-/// Reads the head of an answer and appends to `out` what the client gets of it. `None` until it is complete;
-/// an error if it is no answer of HTTP.
-pub(super) fn pass_head(
-    bytes: &[u8],
-    after: After,
-    out: &mut Vec<u8>,
-) -> Result<Option<AnswerHead>, httparse::Error> {
-    let mut fields = [httparse::EMPTY_HEADER; ANSWER_FIELDS_MAX];
-    let mut answer = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = answer.parse(bytes)? else { return Ok(None) };
-    let status = answer.code.unwrap_or_default();
-    let worded = match reason(status) {
-        "" => answer.reason.unwrap_or_default(),
-        reason => reason,
-    };
-    append(out, format_args!("HTTP/1.1 {status} {worded}\r\n"));
-    let mut content_length = 0;
-    for field in answer.headers.iter() {
-        if field.name.eq_ignore_ascii_case("content-length") {
-            content_length =
-                str::from_utf8(field.value).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0);
-            if has_no_body(status) {
-                continue;
-            }
-        }
-        out.extend_from_slice(field.name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(field.value);
-        out.extend_from_slice(b"\r\n");
+/// Appends the head of an answer. Its `Content-Length` is that of the body, be it sent or not.
+pub(super) fn write_head(response: &HttpResponse, after: After, out: &mut Vec<u8>) {
+    let start = out.len();
+    let status = StatusCode(response.status);
+    let length = if has_no_body(response.status) { 0 } else { response.body.len() };
+    let head = Response::new(status, headers(response), io::empty(), Some(length), None)
+        .with_chunked_threshold(usize::MAX);
+    // A vector takes all that is written to it.
+    let _always_ok = head.raw_print(&mut *out, HTTPVersion(1, 1), &[], true, None);
+    reword(out, start, status);
+    strip(out, EMPTY_LINE);
+    if has_no_body(response.status) {
+        strip(out, NO_LENGTH);
     }
     out.extend_from_slice(match after {
-        After::GoOn => b"\r\n",
+        After::GoOn => EMPTY_LINE,
         After::SayGoOn => b"Connection: keep-alive\r\n\r\n",
-        After::Close => b"Connection: close\r\n\r\n".as_slice(),
+        After::Close => b"Connection: close\r\n\r\n",
     });
-    Ok(Some(AnswerHead { status, bytes: length, content_length }))
 }
 
 /// Whether answers of that status never have a body.
@@ -123,20 +53,102 @@ pub(super) fn has_no_body(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 
-/// Appends an answer of the door itself, after which the connection ends.
-pub(super) fn write_error(status: u16, message: &str, out: &mut Vec<u8>) {
-    let body = error_body(status, message);
-    let (reason, length) = (reason(status), body.len());
-    append(
-        out,
-        format_args!(
-            "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-             Connection: close\r\n\r\n{body}"
-        ),
-    );
+fn strip(out: &mut Vec<u8>, end: &[u8]) {
+    if let Some(rest) = out.strip_suffix(end) {
+        out.truncate(rest.len());
+    }
 }
 
-fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // A vector takes all that is written to it.
-    let _always_ok = out.write_fmt(text);
+/// Puts Connect's reason phrase, where it has one, in the place of `tiny_http`'s.
+fn reword(out: &mut Vec<u8>, start: usize, status: StatusCode) {
+    let (ours, theirs) = (reason(status.0), status.default_reason_phrase());
+    if ours.is_empty() || ours == theirs {
+        return;
+    }
+    let line = out.iter().skip(start).position(|byte| *byte == b'\r').unwrap_or_default();
+    let end = start + line;
+    out.splice(end.saturating_sub(theirs.len())..end, ours.bytes());
+}
+
+fn headers(response: &HttpResponse) -> Vec<Header> {
+    let mut headers = Vec::with_capacity(response.headers.len() + 1);
+    if !response.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("server")) {
+        headers.extend(header("Server", SERVER_NAME));
+    }
+    // `tiny_http` would take a length of the handler's for that of the body.
+    let given = response.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+    headers.extend(given.filter_map(|(name, value)| header(name, value)));
+    headers
+}
+
+/// A header field; `None`, and a line in the log, if it would not be one line of ASCII.
+fn header(name: &str, value: &str) -> Option<Header> {
+    let printable = |text: &str| text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte));
+    let header = Header::from_bytes(name, value).ok();
+    let header = header.filter(|_| printable(name) && printable(value) && !name.contains([' ', ':', '\t']));
+    if header.is_none() {
+        log::error!("left out a header field of an answer that is not printable ASCII: {name:?}");
+    }
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The head, without the line that changes with time.
+    fn head(response: &HttpResponse, after: After) -> String {
+        let mut out = b"before".to_vec();
+        write_head(response, after, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let (date, other): (Vec<_>, Vec<_>) =
+            text.split_inclusive("\r\n").partition(|line| line.starts_with("Date: "));
+        assert!(matches!(date[..], [date] if date.ends_with(" GMT\r\n")), "{text}");
+        other.concat()
+    }
+
+    #[test]
+    fn a_head_is_that_of_connect() {
+        let table = [
+            (
+                HttpResponse::json(200, "{}"),
+                After::GoOn,
+                "200 OK\r\nServer: herdsman\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n",
+            ),
+            (
+                HttpResponse::empty(500).with_header("Server", "other"),
+                After::Close,
+                "500 Server Error\r\nServer: other\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            ),
+            (
+                HttpResponse::json(204, "never sent"),
+                After::SayGoOn,
+                "204 No Content\r\nServer: herdsman\r\nContent-Type: application/json\r\n\
+                 Connection: keep-alive\r\n\r\n",
+            ),
+            (
+                HttpResponse::empty(299).with_header("X-Length", "0"),
+                After::GoOn,
+                "299 Unknown\r\nServer: herdsman\r\nX-Length: 0\r\nContent-Length: 0\r\n\r\n",
+            ),
+        ];
+        for (response, after, expected) in table {
+            assert_eq!(head(&response, after), format!("beforeHTTP/1.1 {expected}"));
+        }
+    }
+
+    #[test]
+    fn no_handler_can_break_a_head() {
+        let response = HttpResponse::json(200, "four")
+            .with_header("Content-Length", "9")
+            .with_header("connection", "upgrade")
+            .with_header("Transfer-Encoding", "chunked")
+            .with_header("X-Bad", "a\r\nX-Split: b")
+            .with_header("X Bad", "a")
+            .with_header("X-Bad:", "a")
+            .with_header("X-Good", "a");
+        let expected = "beforeHTTP/1.1 200 OK\r\nServer: herdsman\r\nContent-Type: application/json\r\n\
+                        X-Good: a\r\nContent-Length: 4\r\n\r\n";
+        assert_eq!(head(&response, After::GoOn), expected);
+    }
 }

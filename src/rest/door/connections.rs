@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::rest::http::{ListenerLabel, Origin};
-use crate::rest::tls::TlsPeer;
 use crate::stdx::time::{Clock, Deadline};
 
 /// What a connection is doing.
@@ -24,12 +22,10 @@ enum Phase {
 
 /// One client connection, shared by its own thread and those that may have to end it.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(super) struct Connection {
     id: u64,
     socket: TcpStream,
     peer: SocketAddr,
-    listener: ListenerLabel,
-    origin: OnceLock<Arc<Origin>>,
     phase: AtomicU8,
     /// When it was accepted or last got an answer, in microseconds since the door opened. Bytes of an unfinished
     /// request do not count: who sends a byte a second is as silent as who sends none.
@@ -38,7 +34,7 @@ pub(crate) struct Connection {
 
 /// All connections of the door.
 #[derive(Debug)]
-pub(crate) struct Connections {
+pub(super) struct Connections {
     opened: Instant,
     connections_max: usize,
     registry: Mutex<Registry>,
@@ -56,7 +52,7 @@ struct Registry {
 
 /// A connection that has been taken in, as its own thread holds it. Its place is given up after all else.
 #[derive(Debug)]
-pub(crate) struct Admitted {
+pub(super) struct Admitted {
     connection: Arc<Connection>,
     _place: Place,
 }
@@ -69,37 +65,29 @@ struct Place {
 }
 
 impl Connection {
-    pub(crate) fn id(&self) -> u64 {
-        self.id
-    }
-
-    pub(crate) fn socket(&self) -> &TcpStream {
+    pub(super) fn socket(&self) -> &TcpStream {
         &self.socket
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
+    pub(super) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Says what the TLS handshake brought. From now on requests of it have an origin.
-    pub(crate) fn established(&self, tls: Option<TlsPeer>) {
-        let origin = Origin { peer: self.peer, listener: self.listener, tls };
-        // Said once, by the connection's own thread.
-        let _already_said = self.origin.set(Arc::new(origin));
+    /// A request is complete and goes to the handler. `false` if the connection has been told to end: nobody would get
+    /// the answer.
+    #[must_use]
+    pub(super) fn begin_work(&self) -> bool {
+        self.step(Phase::Waiting, Phase::Working)
     }
 
-    /// A request is complete and goes to the handler.
-    pub(crate) fn begin_work(&self) {
-        self.step(Phase::Waiting, Phase::Working);
-    }
-
-    fn step(&self, from: Phase, to: Phase) {
-        // Closing is never left: where the exchange fails, the connection is on its way out.
-        let _closing = self.phase.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
+    /// Goes from one phase to another; `false` if it has left the first already.
+    fn step(&self, from: Phase, to: Phase) -> bool {
+        // In one order with `Connections::stopping`: whoever stops sees the step, or who steps sees the stop.
+        self.phase.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     fn is(&self, phase: Phase) -> bool {
-        self.phase.load(Ordering::Acquire) == phase as u8
+        self.phase.load(Ordering::SeqCst) == phase as u8
     }
 
     fn shut(&self, how: Shutdown) {
@@ -109,7 +97,7 @@ impl Connection {
 }
 
 impl Connections {
-    pub(crate) fn new(connections_max: usize, opened: Instant) -> Self {
+    pub(super) fn new(connections_max: usize, opened: Instant) -> Self {
         Connections {
             opened,
             connections_max: connections_max.max(1),
@@ -129,13 +117,7 @@ impl Connections {
     }
 
     /// Takes a newcomer in; when full, the one that has been silent longest goes.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        socket: TcpStream,
-        peer: SocketAddr,
-        listener: ListenerLabel,
-        now: Instant,
-    ) -> Admitted {
+    pub(super) fn admit(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, now: Instant) -> Admitted {
         let mut registry = self.lock();
         while registry.open >= self.connections_max && registry.evict() {}
         let id = registry.next_id;
@@ -145,8 +127,6 @@ impl Connections {
             id,
             socket,
             peer,
-            listener,
-            origin: OnceLock::new(),
             phase: AtomicU8::new(Phase::Waiting as u8),
             silent_since: AtomicU64::new(self.micros(now)),
         });
@@ -155,43 +135,35 @@ impl Connections {
         Admitted { connection, _place: Place { connections: Arc::clone(self), id } }
     }
 
-    /// Ends the connection that has been silent longest, if there is one that is not worked on.
-    pub(crate) fn evict_silent(&self) {
-        self.lock().evict_from(Phase::Waiting);
-    }
-
-    /// Ends the connection that has been silent longest, one that is worked on only if all are, and waits until one
-    /// has ended and its descriptor is free, at most `timeout`.
-    pub(crate) fn evict_and_wait(&self, timeout: Duration) {
+    /// Ends the connection that has been silent longest, if there is one that is not worked on, and waits until one
+    /// has ended and its descriptor is free, at most `timeout`. One that is worked on keeps its descriptor until it is
+    /// answered, so ending it would gain nothing.
+    pub(super) fn evict_and_wait(&self, timeout: Duration) {
         let mut registry = self.lock();
-        registry.evict();
+        registry.evict_from(Phase::Waiting);
         // Whichever way the wait ends, the caller looks for itself.
         let _woken = self.ended.wait_timeout(registry, timeout);
     }
 
-    /// Where requests of that connection come from; `None` for an id that is not connected.
-    pub(crate) fn origin(&self, id: u64) -> Option<Arc<Origin>> {
-        self.lock().by_id.get(&id)?.origin.get().cloned()
-    }
-
     /// Notes that a request of `connection` has been answered.
-    pub(crate) fn answered(&self, connection: &Connection, now: Instant) {
+    pub(super) fn answered(&self, connection: &Connection, now: Instant) {
         connection.silent_since.store(self.micros(now), Ordering::Relaxed);
-        connection.step(Phase::Working, Phase::Waiting);
+        // Where that fails, the connection is on its way out.
+        let _closing = connection.step(Phase::Working, Phase::Waiting);
     }
 
     /// Open connections, those told to end left out.
-    pub(crate) fn open(&self) -> usize {
+    pub(super) fn open(&self) -> usize {
         self.lock().open
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     /// No further request is read. Those that are complete will be answered; connections without one end now.
-    pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
         for connection in self.lock().by_id.values() {
             // Only the reading side: a request that was complete just now still gets its answer.
             if !connection.is(Phase::Working) {
@@ -201,7 +173,7 @@ impl Connections {
     }
 
     /// Waits until all have ended or the deadline has passed, then ends the rest. Says how many that were.
-    pub(crate) fn drain(&self, clock: Clock, deadline: Deadline) -> usize {
+    pub(super) fn drain(&self, clock: Clock, deadline: Deadline) -> usize {
         let mut registry = self.lock();
         while !registry.by_id.is_empty() {
             let left = deadline.left(clock.now().instant);
@@ -225,20 +197,24 @@ impl Registry {
     }
 
     fn evict_from(&mut self, phase: Phase) -> bool {
-        let candidates = self.by_id.values().filter(|connection| connection.is(phase));
-        let longest = candidates
-            .min_by_key(|connection| (connection.silent_since.load(Ordering::Relaxed), connection.id));
-        let Some(victim) = longest else { return false };
-        victim.phase.store(Phase::Closing as u8, Ordering::Release);
-        victim.shut(Shutdown::Both);
-        log::debug!("ended the connection of {} to make room", victim.peer);
-        self.open -= 1;
-        true
+        loop {
+            let candidates = self.by_id.values().filter(|connection| connection.is(phase));
+            let longest = candidates
+                .min_by_key(|connection| (connection.silent_since.load(Ordering::Relaxed), connection.id));
+            let Some(victim) = longest else { return false };
+            // It may have begun, or ended, to be worked on just now.
+            if victim.step(phase, Phase::Closing) {
+                victim.shut(Shutdown::Both);
+                log::debug!("ended the connection of {} to make room", victim.peer);
+                self.open -= 1;
+                return true;
+            }
+        }
     }
 }
 
 impl Admitted {
-    pub(crate) fn connection(&self) -> &Arc<Connection> {
+    pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 }
@@ -258,7 +234,7 @@ impl Drop for Place {
 }
 
 /// Whether an error is a deadline that passed: sockets with a timeout say it in two ways.
-pub(crate) fn is_timeout(error: &io::Error) -> bool {
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
@@ -290,7 +266,7 @@ mod tests {
             client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
             let (socket, peer) = self.listener.accept().unwrap();
             let now = self.opened + Duration::from_millis(at_ms);
-            (client, self.connections.admit(socket, peer, ListenerLabel::Main, now))
+            (client, self.connections.admit(socket, peer, now))
         }
     }
 
@@ -304,8 +280,8 @@ mod tests {
         let (first, first_admitted) = hall.enter(0);
         let (second, second_admitted) = hall.enter(10);
         let (third, third_admitted) = hall.enter(20);
-        first_admitted.connection().begin_work();
-        second_admitted.connection().begin_work();
+        assert!(first_admitted.connection().begin_work());
+        assert!(second_admitted.connection().begin_work());
         hall.connections.answered(second_admitted.connection(), hall.opened + Duration::from_millis(30));
 
         let (fourth, fourth_admitted) = hall.enter(40);
@@ -314,8 +290,8 @@ mod tests {
         let (_fifth, fifth_admitted) = hall.enter(50);
         assert!(is_closed(&second));
         assert!(!is_closed(&first), "worked on");
-        fourth_admitted.connection().begin_work();
-        fifth_admitted.connection().begin_work();
+        assert!(fourth_admitted.connection().begin_work());
+        assert!(fifth_admitted.connection().begin_work());
         let (_sixth, _sixth_admitted) = hall.enter(60);
         assert!(is_closed(&first), "all are worked on: the longest goes");
         assert!(!is_closed(&fourth));
@@ -325,11 +301,24 @@ mod tests {
     }
 
     #[test]
+    fn a_shortage_ends_the_silent_and_nobody_who_is_worked_on() {
+        let hall = Hall::new(3);
+        let (working, working_admitted) = hall.enter(0);
+        let (silent, silent_admitted) = hall.enter(10);
+        assert!(working_admitted.connection().begin_work());
+        for _ in 0..3 {
+            hall.connections.evict_and_wait(Duration::ZERO);
+        }
+        assert!(is_closed(&silent) && !is_closed(&working));
+        assert!(!silent_admitted.connection().begin_work(), "nobody would get the answer");
+    }
+
+    #[test]
     fn draining_waits_for_answers_and_ends_what_is_late() {
         let hall = Hall::new(3);
         let (silent, silent_admitted) = hall.enter(0);
         let (working, working_admitted) = hall.enter(0);
-        working_admitted.connection().begin_work();
+        assert!(working_admitted.connection().begin_work());
         hall.connections.stop();
         let mut socket = silent_admitted.connection().socket();
         assert_eq!(socket.read(&mut [0]).unwrap(), 0, "its thread sees the end");

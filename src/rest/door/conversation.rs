@@ -1,24 +1,27 @@
-//! One client connection from its handshake to its end: reads a request whole, has it answered, passes the answer
-//! on, and reads the next. Runs on a thread of its own.
+//! One client connection from its handshake to its end: reads a request whole, has the handler answer it, sends the
+//! answer, and reads the next. Runs on a thread of its own, which calls the handler: one that hangs holds nobody else.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Floor;
 use super::access_log;
-use super::answer::{self, After, AnswerHead};
+use super::answer::{self, After};
 use super::connections::{Admitted, is_timeout};
-use super::relay::Lease;
+use super::request;
 use super::stream::{self, Stream};
 use crate::rest::framing::{Framer, RequestHead, Step};
+use crate::rest::http::{HttpResponse, ListenerLabel, Origin};
 use crate::rest::limits::BodyShare;
 use crate::rest::tls::Acceptor;
-use crate::stdx::time::{Deadline, Now};
+use crate::stdx::time::Now;
 
-/// How much of an answer is passed on at a time.
-const COPY_BYTES: usize = 16 * 1024;
-/// Room for an answer that is read at once: most are.
-const ANSWER_BYTES_START: usize = 2048;
+/// How much of a body is sent together with the head of its answer.
+const BODY_BYTES_WITH_HEAD: usize = 16 * 1024;
+/// How much room for answers a connection keeps: most need less.
+const ANSWER_BYTES_KEPT: usize = 2048;
 
 /// A request that is complete.
 struct Received {
@@ -35,39 +38,30 @@ enum NoRequest {
     Refused { head: Option<Box<RequestHead>>, status: u16, message: String },
 }
 
-/// Why an answer did not reach the client whole.
-enum NoAnswer {
-    /// The server behind the door failed before a byte was passed on.
-    Upstream(io::Error),
-    /// The client is gone, or takes nothing; or the answer broke off. Nothing can be said any more.
-    Lost,
-}
-
 struct Conversation<'f> {
     floor: &'f Floor,
     admitted: &'f Admitted,
+    origin: Arc<Origin>,
     stream: Stream,
     framer: Framer,
-    /// The head of what is sent next, to either side.
+    /// The beginning of an answer, or all of it.
     outgoing: Vec<u8>,
-    /// What has been read of an answer.
-    incoming: Vec<u8>,
 }
 
 /// Serves a connection until it ends.
-pub(super) fn run(floor: &Floor, admitted: &Admitted, acceptor: Option<&Acceptor>) {
+pub(super) fn run(floor: &Floor, admitted: &Admitted, label: ListenerLabel, acceptor: Option<&Acceptor>) {
     let connection = admitted.connection();
     let limits = &floor.limits;
     match Stream::establish(connection, acceptor, limits.handshake_timeout, floor.clock) {
         Ok(stream) => {
-            connection.established(stream.tls_peer());
+            let origin = Origin { peer: connection.peer(), listener: label, tls: stream.tls_peer() };
             let conversation = Conversation {
                 floor,
                 admitted,
+                origin: Arc::new(origin),
                 stream,
                 framer: Framer::new(limits.frame()),
                 outgoing: Vec::new(),
-                incoming: Vec::new(),
             };
             conversation.run();
         }
@@ -79,26 +73,26 @@ pub(super) fn run(floor: &Floor, admitted: &Admitted, acceptor: Option<&Acceptor
             }
         }
     }
-    floor.relay.trim();
 }
 
 impl Conversation<'_> {
     fn run(mut self) {
         loop {
-            match self.receive() {
-                Ok(received) => match self.answer(received) {
-                    Ok(After::GoOn | After::SayGoOn) => {}
-                    Ok(After::Close) => break,
-                    Err(()) => return,
-                },
+            let after = match self.receive() {
+                Ok(received) => self.answer(received),
                 Err(NoRequest::Gone) => return,
                 Err(NoRequest::Refused { head, status, message }) => {
-                    let now = self.floor.clock.now();
-                    if self.say_error(head.as_deref(), status, &message, now).is_err() {
-                        return;
-                    }
-                    break;
+                    let begun = self.floor.clock.now();
+                    let refusal = HttpResponse::error(status, &message);
+                    self.send(head.as_deref(), &refusal, After::Close, begun).map(|()| After::Close)
                 }
+            };
+            match after {
+                // A server that stops asks those who are silent to end, and this one may have been answered just then.
+                Ok(After::GoOn | After::SayGoOn) if !self.floor.connections.is_stopping() => {}
+                Ok(After::GoOn | After::SayGoOn | After::Close) => break,
+                // The client is gone, or does not take the answer.
+                Err(_) => return,
             }
         }
         self.stream.close(self.floor.limits.linger);
@@ -141,7 +135,9 @@ impl Conversation<'_> {
                     if head.expects_continue && body.is_empty() && !self.framer.has_begun() {
                         head.expects_continue = false;
                         self.stream.allow_writes(limits.transfer_grace);
-                        self.write(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(|_| NoRequest::Gone)?;
+                        let now = self.floor.clock.now().instant;
+                        self.write_at_rate(b"HTTP/1.1 100 Continue\r\n\r\n", &mut 0, now)
+                            .map_err(|_| NoRequest::Gone)?;
                     }
                     self.stream.allow_reads(self.left_of_transfer(body.len(), *since));
                 }
@@ -163,97 +159,25 @@ impl Conversation<'_> {
         self.floor.limits.transfer_allowance(bytes).saturating_sub(spent)
     }
 
-    /// Has a request answered. An error means that the connection is beyond use.
-    fn answer(&mut self, received: Received) -> Result<After, ()> {
+    /// Has the handler answer a request, and sends what it says. An error means that the connection is beyond use.
+    fn answer(&mut self, received: Received) -> io::Result<After> {
         let begun = self.floor.clock.now();
-        let connection = self.admitted.connection();
-        connection.begin_work();
         let Received { head, body, share } = received;
-        let exchanged = self.exchange(&head, body, share, begun);
-        self.floor.connections.answered(connection, self.floor.clock.now().instant);
-        let (after, status, sent) = match exchanged {
-            Ok(done) => done,
-            Err(NoAnswer::Lost) => return Err(()),
-            Err(NoAnswer::Upstream(error)) => {
-                log::error!("a request of {} found no answer: {error}", connection.peer());
-                let (status, message) = if is_timeout(&error) {
-                    (503, "The worker has no room for another request: try again later")
-                } else {
-                    (500, "The request could not be answered: see the log of the worker")
-                };
-                self.say_error(Some(&head), status, message, begun)?;
-                return Ok(After::Close);
-            }
-        };
-        self.log(Some(&head), status, sent, begun);
-        Ok(after)
-    }
-
-    fn exchange(
-        &mut self,
-        head: &RequestHead,
-        body: Vec<u8>,
-        share: BodyShare,
-        begun: Now,
-    ) -> Result<(After, u16, usize), NoAnswer> {
-        let floor = self.floor;
         let connection = self.admitted.connection();
-        let place = floor.clock.deadline(floor.limits.place_timeout);
-        let make_room = || floor.connections.evict_silent();
-        let mut lease = floor.relay.lease(place, make_room).map_err(NoAnswer::Upstream)?;
-        let deadline = Deadline::after(begun.instant, floor.limits.answer_timeout);
-        self.outgoing.clear();
-        answer::write_request(head, body.len(), floor.relay.pass(), connection.id(), &mut self.outgoing);
-        if body.len() <= COPY_BYTES {
-            self.outgoing.extend_from_slice(&body);
-            lease.send(&self.outgoing, deadline).map_err(NoAnswer::Upstream)?;
-        } else {
-            lease.send(&self.outgoing, deadline).map_err(NoAnswer::Upstream)?;
-            lease.send(&body, deadline).map_err(NoAnswer::Upstream)?;
+        if !connection.begin_work() {
+            return Err(io::ErrorKind::NotConnected.into());
         }
-        drop(body);
+        let request = request::of(&head, body, &self.origin);
+        let handler = &self.floor.handler;
+        let response = catch_unwind(AssertUnwindSafe(|| handler.handle(request))).unwrap_or_else(|_| {
+            log::error!("the handler of {} {} panicked", head.method(), head.target().escape_ascii());
+            HttpResponse::error(500, "The worker failed while it handled this request: see its log")
+        });
         drop(share);
-        self.pass_answer(head, lease, deadline)
-    }
-
-    /// Passes the answer on as it comes.
-    fn pass_answer(
-        &mut self,
-        head: &RequestHead,
-        mut lease: Lease<'_>,
-        deadline: Deadline,
-    ) -> Result<(After, u16, usize), NoAnswer> {
-        self.outgoing.clear();
-        let mut filled = 0;
-        let (after, answer_head) = self.read_answer_head(head, &mut lease, &mut filled, deadline)?;
-        let unsent = head.method() == "HEAD" || answer::has_no_body(answer_head.status);
-        let mut left = if unsent { 0 } else { answer_head.content_length };
-        let first = self.incoming.get(answer_head.bytes..filled).unwrap_or_default();
-        let first = first.get(..left).unwrap_or(first);
-        self.outgoing.extend_from_slice(first);
-        left -= first.len();
-
-        let since = self.floor.clock.now().instant;
-        self.stream.allow_writes(self.floor.limits.transfer_grace);
-        let mut sent = 0;
-        let outgoing = std::mem::take(&mut self.outgoing);
-        let passed = self.write_at_rate(&outgoing, &mut sent, since);
-        self.outgoing = outgoing;
-        passed.map_err(|_| NoAnswer::Lost)?;
-        if left > 0 {
-            let mut block = vec![0; COPY_BYTES.min(left)];
-            while left > 0 {
-                let room = block.len().min(left);
-                let read = lease.read(&mut block[..room], deadline).map_err(|_| NoAnswer::Lost)?;
-                if read == 0 {
-                    return Err(NoAnswer::Lost);
-                }
-                self.write_at_rate(&block[..read], &mut sent, since).map_err(|_| NoAnswer::Lost)?;
-                left -= read;
-            }
-        }
-        lease.finish();
-        Ok((after, answer_head.status, sent))
+        let after = self.after(&head);
+        let sent = self.send(Some(&head), &response, after, begun);
+        self.floor.connections.answered(connection, self.floor.clock.now().instant);
+        sent.map(|()| after)
     }
 
     /// How the connection goes on after the answer to that request, as it looks now.
@@ -265,38 +189,35 @@ impl Conversation<'_> {
         }
     }
 
-    /// Reads until the head of the answer is there and has been put into `outgoing`.
-    fn read_answer_head(
+    /// Sends an answer, with one write if it is short, and logs it once it has left.
+    fn send(
         &mut self,
-        head: &RequestHead,
-        lease: &mut Lease<'_>,
-        filled: &mut usize,
-        deadline: Deadline,
-    ) -> Result<(After, AnswerHead), NoAnswer> {
-        loop {
-            if *filled == self.incoming.len() {
-                if *filled >= answer::ANSWER_HEAD_BYTES_MAX {
-                    return Err(NoAnswer::Upstream(io::ErrorKind::InvalidData.into()));
-                }
-                self.incoming.resize((2 * *filled).max(ANSWER_BYTES_START), 0);
-            }
-            let read = lease.read(&mut self.incoming[*filled..], deadline).map_err(NoAnswer::Upstream)?;
-            if read == 0 {
-                return Err(NoAnswer::Upstream(io::ErrorKind::UnexpectedEof.into()));
-            }
-            *filled += read;
-            let after = self.after(head);
-            match answer::pass_head(&self.incoming[..*filled], after, &mut self.outgoing) {
-                Ok(Some(answer_head)) => return Ok((after, answer_head)),
-                Ok(None) => {}
-                Err(error) => return Err(NoAnswer::Upstream(io::Error::other(error))),
-            }
-        }
+        head: Option<&RequestHead>,
+        response: &HttpResponse,
+        after: After,
+        begun: Now,
+    ) -> io::Result<()> {
+        let unsent = answer::has_no_body(response.status) || head.is_some_and(|head| head.method() == "HEAD");
+        let body = if unsent { &[] } else { response.body.as_ref() };
+        let (first, rest) = body.split_at(body.len().min(BODY_BYTES_WITH_HEAD));
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        answer::write_head(response, after, &mut outgoing);
+        outgoing.extend_from_slice(first);
+        let since = self.floor.clock.now().instant;
+        self.stream.allow_writes(self.floor.limits.transfer_grace);
+        let mut sent = 0;
+        self.write_at_rate(&outgoing, &mut sent, since)?;
+        self.write_at_rate(rest, &mut sent, since)?;
+        outgoing.clear();
+        outgoing.shrink_to(ANSWER_BYTES_KEPT);
+        self.outgoing = outgoing;
+        self.log(head, response.status, sent, begun);
+        Ok(())
     }
 
-    /// Writes all, as long as the client takes it at the least rate.
+    /// Writes all, as long as the client takes it at the least rate. `sent` counts what it has of this answer.
     fn write_at_rate(&mut self, mut bytes: &[u8], sent: &mut usize, since: Instant) -> io::Result<()> {
-        loop {
+        while !bytes.is_empty() {
             if *sent > 0 {
                 let left = self.left_of_transfer(*sent, since);
                 self.stream.allow_writes(left);
@@ -307,31 +228,8 @@ impl Conversation<'_> {
             }
             *sent += written;
             bytes = bytes.get(written..).unwrap_or_default();
-            if bytes.is_empty() {
-                return Ok(());
-            }
         }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let since = self.floor.clock.now().instant;
-        self.write_at_rate(bytes, &mut 0, since)
-    }
-
-    /// Answers for the door itself.
-    fn say_error(
-        &mut self,
-        head: Option<&RequestHead>,
-        status: u16,
-        message: &str,
-        begun: Now,
-    ) -> Result<(), ()> {
-        let mut out = Vec::new();
-        answer::write_error(status, message, &mut out);
-        self.stream.allow_writes(self.floor.limits.transfer_grace);
-        let said = self.write(&out);
-        self.log(head, status, out.len(), begun);
-        said.map_err(|_| ())
+        Ok(())
     }
 
     fn log(&self, head: Option<&RequestHead>, status: u16, bytes: usize, begun: Now) {
