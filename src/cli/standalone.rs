@@ -28,6 +28,10 @@ const LOGGER: &str = "org.apache.kafka.connect.cli.ConnectStandalone";
 
 pub(super) fn run(args: &StandaloneArgs) -> Outcome {
     let start = Clock.now().instant;
+    if let Some(file) = &args.url_file {
+        // Of an earlier worker: who waits for ours must not find it. What hinders this hinders the writing, too.
+        drop(std::fs::remove_file(file));
+    }
     let levels = Arc::new(Levels::new(LogLevel::Info));
     // What it says of its own end is no error: the door in front of it sees to it and has its own words.
     drop(levels.set("tiny_http", LogLevel::Off, Clock.now().wall));

@@ -64,6 +64,10 @@ fn a_wrong_worker_config_names_everything_that_is_wrong() {
     ] {
         ends(WorkerSetup::new().kafka("localhost:1").set(key, value), 2, &[key, "worker.properties"]);
     }
+    let stale = WorkerSetup::new().file("url", "http://an.earlier.worker").set("key.converter", "no.Such");
+    let mut worker = stale.spawn();
+    assert_eq!(worker.wait_end().code(), Some(2));
+    assert!(!worker.folder().join("url").exists(), "a script would take the address of an earlier worker");
     let no_certificate = WorkerSetup::new()
         .kafka("localhost:1")
         .set("security.protocol", "SSL")
