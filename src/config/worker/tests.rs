@@ -178,18 +178,23 @@ fn tls_towards_other_workers_is_that_of_the_listeners_and_matters_only_where_it_
     let client = |settings: &[(&str, &str)]| load(settings).unwrap().worker.rest.client_tls;
     let tls = client(&[]).unwrap();
     assert_eq!((tls.identity, tls.trust, tls.verify_host), (None, None, true));
+    let folder = tempfile::tempdir().unwrap();
+    let [trust, key] = ["t.pem", "k.pem"].map(|name| folder.path().join(name).display().to_string());
+    for file in [&trust, &key] {
+        std::fs::write(file, "").unwrap();
+    }
     let tls = client(&[
         ("ssl.truststore.location", "/unused.pem"),
         ("listeners.https.ssl.truststore.type", "PEM"),
-        ("listeners.https.ssl.truststore.location", "/t.pem"),
+        ("listeners.https.ssl.truststore.location", &trust),
         ("listeners.https.ssl.keystore.type", "PEM"),
-        ("listeners.https.ssl.keystore.location", "/k.pem"),
+        ("listeners.https.ssl.keystore.location", &key),
         ("listeners.https.ssl.endpoint.identification.algorithm", ""),
         ("listeners.https.ssl.enabled.protocols", "TLSv1.3"),
     ])
     .unwrap();
     assert!(matches!(tls.identity, Some(super::super::stores::KeyStore::PemFile { .. })));
-    assert_eq!(tls.trust, Some(super::super::stores::TrustStore::PemFile("/t.pem".into())));
+    assert_eq!(tls.trust, Some(super::super::stores::TrustStore::PemFile(trust.into())));
     assert_eq!((tls.verify_host, tls.protocols.join(",").as_str()), (false, "TLSv1.3"));
     let wrong = client(&[("listeners.https.ssl.endpoint.identification.algorithm", "ldap")]).unwrap_err();
     let expected = "Invalid value ldap for configuration listeners.https.ssl.endpoint.identification.algorithm: use https";

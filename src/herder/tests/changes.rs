@@ -2,8 +2,8 @@
 
 use super::world::{World, bad, good, none, secs};
 use crate::connector::ConnectorEventKind;
-use crate::herder::msg::{Request, RestartScope};
-use crate::store::config_state::TargetState;
+use crate::herder::msg::Request;
+use crate::store::config_state::{RestartScope, TargetState};
 
 #[test]
 fn new_settings_that_lead_to_the_same_tasks_restart_the_connector_and_the_tasks() {
