@@ -3,9 +3,11 @@
 //! Settings come in layers, a later one over an earlier one: what the framework needs, what the worker says below
 //! `producer.`, `consumer.` or `admin.`, what the connector says below `producer.override.` and so on. Only admin clients
 //! also see the other settings of the worker; producers and consumers do not inherit even `security.protocol` (this
-//! surprises people, but a file that works with Apache must mean the same here). The result is translated once, by the
+//! surprises people, but a file that works with Apache must mean the same here). The clients behind the internal topics
+//! of distributed mode are the worker's own (`client::internal_topics`). The result is translated once, by the
 //! table in `client::table`. One that cannot be kept is an error that names it; it is never dropped in silence.
 
+pub mod internal_topics;
 mod security;
 pub mod table;
 mod translate;

@@ -22,6 +22,12 @@ use crate::stdx::time::{Clock, Deadline};
 /// How the ids of librdkafka's mock clusters begin, of which the embedded broker is one.
 const MOCK_CLUSTER: &str = "mockCluster";
 
+/// Whether a cluster is librdkafka's mock cluster, by its id. librdkafka ends the process when it asks its own mock
+/// cluster for what that does not know: to create, describe or delete things.
+pub fn is_embedded(cluster_id: &str) -> bool {
+    cluster_id.starts_with(MOCK_CLUSTER)
+}
+
 /// Asks brokers for the id of their cluster. Blocks until one answers, at most until the deadline.
 ///
 /// # Errors
@@ -164,8 +170,7 @@ impl GroupOffsets {
     pub fn delete(&self, deadline: Deadline) -> Result<(), KafkaFault> {
         let what = "delete the consumer group";
         let cluster = cluster_id(&self.admin_settings(), deadline)?;
-        if cluster.starts_with(MOCK_CLUSTER) {
-            // librdkafka ends the process when it asks its own mock cluster for this.
+        if is_embedded(&cluster) {
             let detail = "the embedded broker cannot delete groups; give the connector another name instead";
             return Err(KafkaFault::other(what, FaultKind::Other, detail));
         }

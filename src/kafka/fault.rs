@@ -16,6 +16,8 @@ pub struct KafkaFault {
     what: Cow<'static, str>,
     kind: FaultKind,
     detail: String,
+    /// Whether it befell a client of the worker itself, whose settings have no prefix.
+    of_worker: bool,
 }
 
 /// The kinds of failure that differ in what to do.
@@ -80,22 +82,35 @@ impl KafkaFault {
         } else {
             (FaultKind::Other, error.to_string())
         };
-        KafkaFault { what: what.into(), kind, detail }
+        KafkaFault { what: what.into(), kind, detail, of_worker: false }
     }
 
     /// `what` failed with librdkafka's code.
     pub fn of_code(what: impl Into<Cow<'static, str>>, code: Code) -> Self {
-        KafkaFault { what: what.into(), kind: FaultKind::of(code), detail: code.to_string() }
+        KafkaFault::other(what, FaultKind::of(code), code.to_string())
     }
 
     /// `what` failed for a reason that librdkafka has no code for.
     pub fn other(what: impl Into<Cow<'static, str>>, kind: FaultKind, detail: impl Into<String>) -> Self {
-        KafkaFault { what: what.into(), kind, detail: detail.into() }
+        KafkaFault { what: what.into(), kind, detail: detail.into(), of_worker: false }
     }
 
     /// `what` failed in a way that should not happen.
     pub fn bug(what: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         KafkaFault::other(what, FaultKind::Bug, detail)
+    }
+
+    /// The same of a client of the worker itself: the advice is about settings without a prefix, and about the
+    /// worker's own topics.
+    #[must_use]
+    pub fn of_worker(self) -> Self {
+        KafkaFault { of_worker: true, ..self }
+    }
+
+    /// The same failure with a cause that was told apart from it: its kind, and its words.
+    pub(super) fn because(self, kind: FaultKind, why: &str) -> Self {
+        let detail = format!("{}: {why}", self.detail);
+        KafkaFault { kind, detail, ..self }
     }
 
     /// The kind of failure.
@@ -111,9 +126,9 @@ impl KafkaFault {
 
 impl fmt::Display for KafkaFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KafkaFault { what, kind, detail } = self;
+        let KafkaFault { what, kind, detail, of_worker } = self;
         write!(f, "{}: failed to {what}: {detail}", kind.class_name())?;
-        match kind.advice() {
+        match if *of_worker { kind.advice_to_worker() } else { kind.advice() } {
             "" => Ok(()),
             advice => write!(f, ". {advice}"),
         }
@@ -291,6 +306,47 @@ impl FaultKind {
             FaultKind::Unreachable => "org.apache.kafka.common.errors.TimeoutException",
             FaultKind::Passing => "org.apache.kafka.common.errors.RetriableException",
             FaultKind::Other | FaultKind::Bug => "org.apache.kafka.common.KafkaException",
+        }
+    }
+
+    /// What to do about it where it befell a client of the worker itself.
+    fn advice_to_worker(self) -> &'static str {
+        match self {
+            FaultKind::RecordTooLarge => {
+                "Raise max.request.size of the worker (without a prefix) and max.message.bytes of the topic"
+            }
+            FaultKind::TopicAuthorization => {
+                "Allow the worker's principal to use its internal topics (ACLs: CREATE, DESCRIBE, DESCRIBE_CONFIGS, \
+                 READ, WRITE)"
+            }
+            FaultKind::GroupAuthorization => "Allow the worker's principal to READ the group of group.id",
+            FaultKind::ClusterAuthorization => {
+                "Allow the worker's principal to CREATE topics, or create them for it; with exactly-once support, \
+                 allow it to WRITE with the transactional id connect-cluster-GROUP"
+            }
+            FaultKind::Authentication => {
+                "Check sasl.mechanism and sasl.jaas.config of the worker, those without a prefix"
+            }
+            FaultKind::Tls => {
+                "Check security.protocol, the port of bootstrap.servers and the trust store of the worker, those \
+                 without a prefix"
+            }
+            FaultKind::UnknownTopic => {
+                "Create the topic with cleanup.policy=compact; a worker that starts does that by itself"
+            }
+            FaultKind::Config => "Check the client settings of the worker, those without a prefix",
+            FaultKind::ProducerLost => "The worker that leads the group now writes in its place",
+            FaultKind::UnknownPartition
+            | FaultKind::InvalidTopic
+            | FaultKind::InvalidRecord
+            | FaultKind::GroupNotEmpty
+            | FaultKind::NoOffset
+            | FaultKind::Unreachable
+            | FaultKind::GroupMovedOn
+            | FaultKind::UnknownGroup
+            | FaultKind::Passing
+            | FaultKind::Other
+            | FaultKind::Bug => self.advice(),
         }
     }
 

@@ -1,6 +1,14 @@
 //! Exponential backoff with jitter. The source of randomness is an argument, so tests are exact.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+/// A number in `0.0..1.0` for [`Backoff::next_delay`]: different in every process and for every call.
+pub fn jitter() -> f64 {
+    // 32 bits, which are a whole number of f64.
+    let random = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
+    f64::from(random) / (f64::from(u32::MAX) + 1.0)
+}
 
 /// Delays that double from `first` to `longest`, each shortened by up to a fifth so that many do not march in step.
 #[derive(Debug, Clone)]
@@ -33,6 +41,13 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jitter_differs_and_stays_below_one() {
+        let numbers: Vec<f64> = (0..100).map(|_| jitter()).collect();
+        assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
+        assert!(numbers.windows(2).any(|two| two[0] != two[1]));
+    }
 
     #[test]
     fn doubles_up_to_the_longest_and_resets() {

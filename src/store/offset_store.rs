@@ -27,8 +27,9 @@ pub trait OffsetStore: Send + Sync {
 
     /// Stores offsets and answers once they survive the end of this process. Never blocks.
     ///
-    /// Writes take effect in the order of the calls, each as a whole. After an error nothing of the write is visible;
-    /// whoever wrote may write the same or newer offsets again.
+    /// Writes take effect in the order of the calls, in a file each as a whole. After an error nothing of the write is
+    /// visible in a file, while a topic may have some or all of it; whoever wrote may write the same or newer offsets
+    /// again.
     fn write(&self, changes: Vec<OffsetChange>, done: Reply<OffsetsWritten>);
 
     /// All offsets of a connector, ordered by key. Blocks at most until the deadline.
@@ -65,6 +66,17 @@ pub enum OffsetStoreError {
         /// The file or topic.
         store: Arc<str>,
     },
+    /// What is stored could not be looked at.
+    #[error("cannot read the offsets in {store}")]
+    Read {
+        /// The file or topic.
+        store: Arc<str>,
+        /// Whether the same may succeed later.
+        class: ErrorClass,
+        /// Why.
+        #[source]
+        cause: Arc<dyn Error + Send + Sync>,
+    },
     /// The write failed; what was stored before is intact.
     #[error("cannot write offsets to {store}")]
     Write {
@@ -86,7 +98,7 @@ impl OffsetStoreError {
     pub fn class(&self) -> ErrorClass {
         match self {
             OffsetStoreError::Busy { .. } | OffsetStoreError::TimedOut { .. } => ErrorClass::Retriable,
-            OffsetStoreError::Write { class, .. } => *class,
+            OffsetStoreError::Read { class, .. } | OffsetStoreError::Write { class, .. } => *class,
             OffsetStoreError::Closed => ErrorClass::Fatal,
         }
     }
@@ -110,7 +122,7 @@ pub(super) fn offsets_of<'a>(
         .collect()
 }
 
-fn stored_offset(key: OffsetKey, offset: &Bytes) -> Option<StoredOffset> {
+pub(super) fn stored_offset(key: OffsetKey, offset: &Bytes) -> Option<StoredOffset> {
     let parsed = key.parse().and_then(|parts| Ok((parts, decode_offset(offset)?)));
     match parsed {
         Ok((Some((_, partition)), Some(offset))) => Some(StoredOffset { key, partition, offset }),

@@ -65,6 +65,10 @@ const PURE: &[&str] = &[
     "src/store/session_key.rs",
     "src/store/status_records.rs",
     "src/store/status_table.rs",
+    "src/store/offset_table.rs",
+    "src/store/topic_log/check.rs",
+    "src/store/topic_log/gate.rs",
+    "src/store/topic_log/progress.rs",
     "src/task/submitted.rs",
 ];
 

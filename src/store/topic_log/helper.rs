@@ -1,0 +1,226 @@
+//! Questions about one topic that wait for the broker, on a thread of their own, so that neither the thread of the logs
+//! nor another topic waits for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, after, bounded};
+
+use super::LogsNotStarted;
+use super::TopicSpec;
+use super::check::{Missing, Obstacle, TopicRole, partitions_obstacle, policy_obstacle};
+use crate::config::client::ClientSettings;
+use crate::kafka::admin::is_embedded;
+use crate::kafka::fault::{FaultKind, KafkaFault};
+use crate::kafka::log_offsets::LogOffsets;
+use crate::kafka::topic_admin::{Creation, TopicAdmin, TopicToCreate};
+use crate::stdx::thread::{self, JoinOnDrop};
+use crate::stdx::time::{Clock, Deadline};
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(15);
+/// How long a created topic may take until a broker tells about its partitions, and how often it is asked.
+const VISIBLE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// One job of each kind waits at most.
+const JOBS_MAX: usize = 2;
+
+/// What a helper is to do. It does one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Job {
+    /// Create the topic if it is missing and `create` says so, check it, and find where its partitions begin.
+    Prepare { create: bool },
+    /// Ask where its partitions end. `reading` comes back with the answer.
+    ListEnds { partitions: i32, reading: u64 },
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(super) enum JobDone {
+    /// The topic is as it is to be, and its partitions begin at these offsets; or something is in the way.
+    Prepared(Result<Vec<i64>, Obstacle>),
+    /// The ends.
+    Listed { reading: u64, ends: Result<Vec<i64>, KafkaFault> },
+}
+
+/// The helper of one topic. Dropping it does not wait for a job that is under way: it ends by its own bound.
+#[derive(Debug)]
+pub(super) struct Helper {
+    jobs: Sender<Job>,
+    thread: Option<JoinOnDrop>,
+}
+
+/// Where what came of a job goes, with the number of the topic. A helper has at most one of each kind under way, so
+/// there is always room.
+pub(super) type JobsDone = Sender<(usize, JobDone)>;
+
+/// The channel for the results of so many helpers.
+pub(super) fn jobs_done(topics: usize) -> (JobsDone, Receiver<(usize, JobDone)>) {
+    bounded(topics.max(1) * (JOBS_MAX + 1))
+}
+
+/// What a helper works with.
+pub(super) struct Questions {
+    pub(super) spec: TopicSpec,
+    pub(super) admin: ClientSettings,
+    /// Must read uncommitted: ends count open transactions.
+    pub(super) offsets: LogOffsets,
+}
+
+impl Helper {
+    pub(super) fn start(questions: Questions, topic: usize, done: JobsDone) -> Result<Self, LogsNotStarted> {
+        let (jobs, queue) = bounded(JOBS_MAX);
+        let name = format!("{}-topic-admin", questions.spec.role.word());
+        let thread = thread::spawn(name, thread::STACK_BYTES, move || {
+            for job in queue {
+                // Outlives the answer: it takes a moment to close.
+                let mut admin = None;
+                let result = match job {
+                    Job::Prepare { create } => JobDone::Prepared(questions.prepare(create, &mut admin)),
+                    Job::ListEnds { partitions, reading } => {
+                        let deadline = Clock.deadline(ATTEMPT);
+                        let ends = questions.offsets.ends(&questions.spec.name, partitions, deadline);
+                        JobDone::Listed { reading, ends }
+                    }
+                };
+                if done.send((topic, result)).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Helper { jobs, thread: Some(thread.map_err(LogsNotStarted::Thread)?) })
+    }
+
+    /// Takes a job; false if there is no room, which means that one of its kind is under way.
+    pub(super) fn take(&self, job: Job) -> bool {
+        match self.jobs.try_send(job) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.abandon();
+        }
+    }
+}
+
+impl Questions {
+    fn prepare(&self, create: bool, admin: &mut Option<TopicAdmin>) -> Result<Vec<i64>, Obstacle> {
+        let deadline = Clock.deadline(ATTEMPT);
+        let cluster = self.offsets.cluster_id(deadline).map_err(|fault| self.kafka(&fault))?;
+        if is_embedded(&cluster) {
+            // It can neither create nor describe. A lookup that creates would give the config topic too many partitions.
+            return self.beginnings(Clock.deadline(Duration::ZERO), deadline, Missing::Embedded);
+        }
+        let fresh = TopicAdmin::new(&self.admin).map_err(|fault| self.kafka(&fault))?;
+        let admin = admin.insert(fresh);
+        let is_new = create && self.create(admin, deadline)?;
+        if !is_new {
+            let policy = admin.topic_setting(&self.spec.name, "cleanup.policy", deadline);
+            match policy.map_err(|fault| self.kafka(&fault))? {
+                Some(policy) => {
+                    let obstacle = policy_obstacle(self.spec.role, &self.spec.name, &policy);
+                    obstacle.map_or(Ok(()), Err)?;
+                }
+                None => log::warn!(
+                    "the settings of the topic '{}' may not be described, so its cleanup.policy is not checked: it \
+                     must be compact",
+                    self.spec.name
+                ),
+            }
+        }
+        let missing = if create { Missing::NotYet } else { Missing::Deleted };
+        self.beginnings(Clock.deadline(VISIBLE), deadline, missing)
+    }
+
+    /// Creates the topic; `false` when it may be there already.
+    fn create(&self, admin: &TopicAdmin, deadline: Deadline) -> Result<bool, Obstacle> {
+        let TopicSpec { role, name, partitions, replication, settings } = &self.spec;
+        let mut settings = settings.clone();
+        settings.insert("cleanup.policy".to_owned(), "compact".to_owned());
+        let partitions = if *role == TopicRole::Config { Some(1) } else { *partitions };
+        let topic = TopicToCreate { name, partitions, replication: *replication, settings: &settings };
+        match admin.create(&topic, deadline).map_err(|fault| self.kafka(&fault))? {
+            Creation::Created => {
+                log::info!("created the topic '{name}' ({}topic)", role.prefix());
+                Ok(true)
+            }
+            Creation::Exists => Ok(false),
+            Creation::NotAllowed(fault) => {
+                log::info!("{fault}; the topic is taken to be there");
+                Ok(false)
+            }
+            Creation::TooFewBrokers(_) => {
+                let brokers = self.offsets.brokers(deadline).ok();
+                Err(Obstacle::TooFewBrokers {
+                    topic: Arc::clone(name),
+                    role: *role,
+                    replicas: *replication,
+                    brokers,
+                })
+            }
+            Creation::Refused(fault) => Err(Obstacle::Refused { role: *role, why: fault.to_string() }),
+        }
+    }
+
+    /// Counts and checks the partitions, and finds where they begin. Waits until `visible` for the topic to be there.
+    fn beginnings(
+        &self,
+        visible: Deadline,
+        deadline: Deadline,
+        missing: Missing,
+    ) -> Result<Vec<i64>, Obstacle> {
+        let name = &self.spec.name;
+        loop {
+            let obstacle = match self.offsets.partitions(name, deadline) {
+                Ok(None) => self.missing(missing),
+                Ok(Some(found)) => {
+                    let obstacle = partitions_obstacle(self.spec.role, name, found);
+                    obstacle.map_or(Ok(()), Err)?;
+                    match self.offsets.beginnings(name, found, deadline) {
+                        Ok(beginnings) => return Ok(beginnings),
+                        Err(fault) => self.kafka(&fault),
+                    }
+                }
+                Err(fault) => self.kafka(&fault),
+            };
+            if visible.passed(Clock.now().instant) {
+                return Err(obstacle);
+            }
+            after(LOOK_AGAIN).recv().ok();
+        }
+    }
+
+    fn missing(&self, reason: Missing) -> Obstacle {
+        Obstacle::Missing { topic: Arc::clone(&self.spec.name), role: self.spec.role, reason }
+    }
+
+    fn kafka(&self, fault: &KafkaFault) -> Obstacle {
+        match fault.kind() {
+            FaultKind::UnknownTopic => self.missing(Missing::Deleted),
+            FaultKind::RecordTooLarge
+            | FaultKind::TopicAuthorization
+            | FaultKind::GroupAuthorization
+            | FaultKind::ClusterAuthorization
+            | FaultKind::Authentication
+            | FaultKind::Tls
+            | FaultKind::UnknownPartition
+            | FaultKind::InvalidTopic
+            | FaultKind::InvalidRecord
+            | FaultKind::ProducerLost
+            | FaultKind::GroupMovedOn
+            | FaultKind::GroupNotEmpty
+            | FaultKind::UnknownGroup
+            | FaultKind::NoOffset
+            | FaultKind::Config
+            | FaultKind::Unreachable
+            | FaultKind::Passing
+            | FaultKind::Other
+            | FaultKind::Bug => Obstacle::Kafka(fault.to_string()),
+        }
+    }
+}

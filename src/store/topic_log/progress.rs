@@ -1,0 +1,254 @@
+//! How far a topic was read, and who waits until it was read further. Pure.
+
+/// The positions of one topic's partitions, and what waits for them. `T` is whoever waits.
+#[derive(Debug)]
+pub(super) struct Progress<T> {
+    partitions: Vec<Position>,
+    waits: Vec<Wait<T>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    /// All records before this offset were handed over.
+    offset: i64,
+    /// Whether anything was heard of the partition since its reading began.
+    is_begun: bool,
+}
+
+#[derive(Debug)]
+struct Wait<T> {
+    /// The positions that are not reached yet.
+    targets: Vec<Target>,
+    who: T,
+}
+
+/// A partition, and the position it is to reach.
+pub(super) type Target = (i32, i64);
+
+/// A partition whose end lies before what was read of it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shrunk {
+    pub(super) partition: i32,
+    pub(super) position: i64,
+    pub(super) end: i64,
+}
+
+impl<T> Default for Progress<T> {
+    fn default() -> Self {
+        Progress { partitions: Vec::new(), waits: Vec::new() }
+    }
+}
+
+impl<T> Progress<T> {
+    /// The partitions are read from these offsets on; gives back all who waited.
+    pub(super) fn restart(&mut self, beginnings: &[i64]) -> Vec<T> {
+        let begins = |offset: &i64| Position { offset: *offset, is_begun: false };
+        self.partitions = beginnings.iter().map(begins).collect();
+        std::mem::take(&mut self.waits).into_iter().map(|wait| wait.who).collect()
+    }
+
+    /// There are so many partitions, if there were fewer; the new ones are read from offset 0 on.
+    pub(super) fn grow(&mut self, partitions: usize) {
+        let partitions = partitions.max(self.partitions.len());
+        self.partitions.resize(partitions, Position { offset: 0, is_begun: false });
+    }
+
+    /// How many partitions there are.
+    pub(super) fn partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// The offset before which all records of each partition were handed over.
+    pub(super) fn offsets(&self) -> impl Iterator<Item = (i32, i64)> {
+        (0..).zip(self.partitions.iter().map(|position| position.offset))
+    }
+
+    /// All records of a partition before this offset were handed over.
+    pub(super) fn advance(&mut self, partition: i32, to: i64) {
+        if let Some(position) = index(partition).and_then(|index| self.partitions.get_mut(index)) {
+            *position = Position { offset: to.max(position.offset), is_begun: true };
+        }
+    }
+
+    /// Whether anything was heard of a partition since its reading began.
+    pub(super) fn is_begun(&self, partition: i32) -> bool {
+        let position = index(partition).and_then(|index| self.partitions.get(index));
+        position.is_some_and(|position| position.is_begun)
+    }
+
+    /// Adds somebody who waits for all of these.
+    pub(super) fn wait(&mut self, targets: impl IntoIterator<Item = Target>, who: T) {
+        self.waits.push(Wait { targets: targets.into_iter().collect(), who });
+    }
+
+    /// Takes those out whose positions are reached, in the order in which they began to wait.
+    pub(super) fn take_reached(&mut self) -> Vec<T> {
+        let partitions = &self.partitions;
+        for wait in &mut self.waits {
+            wait.targets.retain(|(partition, target)| offset(partitions, *partition) < *target);
+        }
+        take_if(&mut self.waits, |wait| wait.targets.is_empty())
+    }
+
+    /// Takes those out who need not wait any longer.
+    pub(super) fn take_if(&mut self, mut is_over: impl FnMut(&T) -> bool) -> Vec<T> {
+        take_if(&mut self.waits, |wait| is_over(&wait.who))
+    }
+
+    /// Who waits.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.waits.iter().map(|wait| &wait.who)
+    }
+
+    /// Whether somebody waits for more of a partition than was read.
+    pub(super) fn is_awaited(&self, partition: i32) -> bool {
+        let position = offset(&self.partitions, partition);
+        self.waits
+            .iter()
+            .flat_map(|wait| &wait.targets)
+            .any(|(awaited, target)| *awaited == partition && *target > position)
+    }
+
+    /// A partition that ends before what was read of it: it is not the one that was read.
+    pub(super) fn shrunk(&self, ends: &[i64]) -> Option<Shrunk> {
+        let partitions = (0..).zip(self.partitions.iter().zip(ends));
+        partitions
+            .map(|(partition, (position, end))| Shrunk { partition, position: position.offset, end: *end })
+            .find(|found| found.end < found.position)
+    }
+
+    /// The sum of all positions, up to what `ends` has for each partition.
+    pub(super) fn read_of(&self, ends: &[i64]) -> i64 {
+        self.partitions.iter().zip(ends).map(|(position, end)| position.offset.min(*end)).sum()
+    }
+}
+
+fn take_if<T>(waits: &mut Vec<Wait<T>>, mut is_over: impl FnMut(&Wait<T>) -> bool) -> Vec<T> {
+    let (over, left): (Vec<_>, Vec<_>) = std::mem::take(waits).into_iter().partition(|wait| is_over(wait));
+    *waits = left;
+    over.into_iter().map(|wait| wait.who).collect()
+}
+
+fn offset(partitions: &[Position], partition: i32) -> i64 {
+    index(partition).and_then(|index| partitions.get(index)).map_or(0, |position| position.offset)
+}
+
+fn index(partition: i32) -> Option<usize> {
+    usize::try_from(partition).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn two() -> Progress<&'static str> {
+        let mut progress = Progress::default();
+        progress.restart(&[0, 0]);
+        progress
+    }
+
+    #[test]
+    fn who_waits_is_let_go_when_all_partitions_are_there_and_in_order() {
+        let mut progress = two();
+        progress.wait([(0, 5), (1, 2)], "both");
+        progress.wait([(0, 3)], "first");
+        progress.wait([(1, 0)], "nothing");
+        assert_eq!(progress.take_reached(), ["nothing"]);
+        progress.advance(0, 5);
+        assert_eq!(progress.take_reached(), ["first"]);
+        assert!(progress.is_awaited(1) && !progress.is_awaited(0));
+        progress.advance(1, 7);
+        assert_eq!(progress.take_reached(), ["both"]);
+        assert_eq!(progress.take_reached(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_position_never_goes_back_and_an_unknown_partition_has_none() {
+        let mut progress = two();
+        progress.advance(0, 5);
+        progress.advance(0, 3);
+        progress.advance(7, 9);
+        progress.advance(-1, 9);
+        progress.wait([(0, 5), (7, 1)], "new partition");
+        assert_eq!(progress.take_reached(), Vec::<&str>::new());
+        progress.grow(8);
+        progress.advance(7, 1);
+        assert_eq!(progress.take_reached(), ["new partition"]);
+        assert_eq!(progress.offsets().filter(|(_, offset)| *offset > 0).collect::<Vec<_>>(), [(0, 5), (7, 1)]);
+    }
+
+    #[test]
+    fn a_restart_gives_back_all_who_waited() {
+        let mut progress = two();
+        progress.advance(0, 9);
+        progress.wait([(0, 10)], "a");
+        progress.wait([(1, 10)], "b");
+        assert_eq!(progress.restart(&[0, 2, 0]), ["a", "b"]);
+        assert_eq!((progress.partitions(), progress.read_of(&[5, 5, 5])), (3, 2));
+    }
+
+    #[test]
+    fn a_partition_is_at_its_beginning_before_anything_was_heard_of_it() {
+        let mut progress = Progress::default();
+        progress.restart(&[7]);
+        progress.wait([(0, 7)], "empty");
+        assert_eq!(progress.take_reached(), ["empty"]);
+        assert!(!progress.is_begun(0) && !progress.is_begun(1));
+        progress.advance(0, 7);
+        assert!(progress.is_begun(0));
+    }
+
+    #[test]
+    fn an_end_before_the_position_is_another_topic() {
+        let mut progress = two();
+        progress.advance(0, 9);
+        progress.advance(1, 4);
+        assert_eq!(progress.shrunk(&[9, 4]), None);
+        assert_eq!(progress.shrunk(&[12, 3]), Some(Shrunk { partition: 1, position: 4, end: 3 }));
+        assert_eq!(progress.read_of(&[5, 5]), 9);
+    }
+
+    #[test]
+    fn who_is_late_is_taken_out() {
+        let mut progress = two();
+        progress.wait([(0, 1)], "late");
+        progress.wait([(0, 1)], "not yet");
+        assert_eq!(progress.take_if(|who| *who == "late"), ["late"]);
+        assert_eq!(progress.waiting().collect::<Vec<_>>(), [&"not yet"]);
+    }
+
+    proptest! {
+        /// Whatever the order of things, somebody is let go exactly when the positions have passed what they wait for.
+        #[test]
+        fn nobody_is_let_go_early_or_forgotten(
+            steps in prop::collection::vec((0_i32..3, 0_i64..20, any::<bool>()), 1..60)
+        ) {
+            let mut progress: Progress<Vec<Target>> = Progress::default();
+            progress.restart(&[0; 3]);
+            let mut positions = [0_i64; 3];
+            let mut waiting: Vec<Vec<Target>> = Vec::new();
+            let reached = |positions: &[i64; 3], targets: &[Target]| {
+                targets.iter().all(|(partition, target)| positions[*partition as usize] >= *target)
+            };
+            for (partition, offset, waits) in steps {
+                if waits {
+                    let targets = vec![(partition, offset), ((partition + 1) % 3, offset / 2)];
+                    progress.wait(targets.clone(), targets.clone());
+                    waiting.push(targets);
+                } else {
+                    progress.advance(partition, offset);
+                    let position = &mut positions[partition as usize];
+                    *position = offset.max(*position);
+                }
+                let let_go = progress.take_reached();
+                let expected: Vec<_> =
+                    waiting.iter().filter(|targets| reached(&positions, targets)).cloned().collect();
+                waiting.retain(|targets| !reached(&positions, targets));
+                prop_assert_eq!(let_go, expected);
+            }
+            prop_assert_eq!(progress.waiting().count(), waiting.len());
+        }
+    }
+}
