@@ -80,6 +80,87 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// A member of the group of workers: the id that Kafka gave it when it joined. A worker that joins anew has another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(Arc<str>);
+
+impl MemberId {
+    /// Of the id that Kafka gave.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        MemberId(id.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for MemberId {
+    fn from(id: &str) -> Self {
+        MemberId(id.into())
+    }
+}
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which of the consecutive compositions of the group of workers something belongs to. Kafka counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(i32);
+
+impl Generation {
+    /// Of the number that Kafka gave.
+    pub const fn new(number: i32) -> Self {
+        Generation(number)
+    }
+
+    /// The number, as Kafka wants it back.
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How far the config topic was read: the offset after the last record that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConfigOffset(i64);
+
+impl ConfigOffset {
+    /// Nothing was ever read. Lower than every other.
+    pub const NOTHING_READ: ConfigOffset = ConfigOffset(-1);
+
+    /// Of the number that stands for it in the messages of the group; -1 is [`ConfigOffset::NOTHING_READ`].
+    pub const fn new(number: i64) -> Self {
+        ConfigOffset(number)
+    }
+
+    /// The number that stands for it in the messages of the group.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
+impl Default for ConfigOffset {
+    fn default() -> Self {
+        ConfigOffset::NOTHING_READ
+    }
+}
+
+impl fmt::Display for ConfigOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {
