@@ -1,4 +1,5 @@
-//! All that touches a Kafka broker, on librdkafka.
+//! All that touches a Kafka broker: on librdkafka, and for the group of workers on a connection of our own
+//! ([`group_socket`]).
 //!
 //! Errors come out as [`fault::KafkaFault`]: typed, and with words that say what to do.
 
@@ -11,6 +12,8 @@ mod deliveries;
 pub mod embedded;
 pub mod fault;
 mod group_events;
+pub mod group_socket;
 pub mod producer;
+pub mod security;
 mod settings;
 mod topic_pattern;
