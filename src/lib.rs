@@ -7,6 +7,7 @@ pub mod config;
 pub mod connector;
 #[cfg(feature = "faults")]
 pub mod faults;
+pub mod group;
 pub mod health;
 pub mod herder;
 pub mod kafka;

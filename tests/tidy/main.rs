@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("signals", &["stdx"]),
     ("logging", &["stdx"]),
     ("kafka", &["api", "config", "stdx"]),
+    ("group", &["api", "config", "kafka", "stdx"]),
     ("store", &["api", "config", "kafka", "stdx"]),
     ("connector", &["api", "config", "stdx"]),
     ("task", &["api", "config", "kafka", "store", "stdx"]),
@@ -35,6 +36,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Files that decide and do nothing else: no IO, no threads, no clock.
 const PURE: &[&str] = &[
+    "src/group/broker.rs",
+    "src/group/error_code.rs",
+    "src/group/events.rs",
+    "src/group/member.rs",
+    "src/group/member/answers.rs",
+    "src/group/member/coordinator.rs",
+    "src/group/member/pulse.rs",
+    "src/group/requests.rs",
     "src/herder/mod.rs",
     "src/herder/connector_entry.rs",
     "src/herder/events.rs",
@@ -44,6 +53,9 @@ const PURE: &[&str] = &[
     "src/herder/reconcile.rs",
     "src/herder/requests.rs",
     "src/herder/startup.rs",
+    "src/kafka/group_socket/conversation.rs",
+    "src/kafka/group_socket/frames.rs",
+    "src/kafka/group_socket/shape.rs",
     "src/rest/framing.rs",
     "src/store/config_state.rs",
     "src/store/java_map.rs",
