@@ -4,12 +4,20 @@
 //! leader: it compares that with what is configured and tells each what to take up and what to give up
 //! ([`protocol::Assignment`]). Java workers may be among them, and may lead.
 //!
-//! Begin reading at [`leader::Leader::lead`]. Nothing here reads a clock or sends anything: bytes come in, bytes go out.
+//! [`leader::Leader::lead`] divides the work; [`member`] decides what to say to the coordinator, and when;
+//! [`member_thread`] says it, and alone reads a clock and sends anything.
 
 pub mod assignor;
+pub mod broker;
 pub mod division;
 pub mod eager;
+pub mod error_code;
+pub mod events;
 pub mod leader;
+pub mod member;
+pub mod member_thread;
 pub mod protocol;
+pub mod requests;
 #[cfg(test)]
 mod tests;
+mod wire;

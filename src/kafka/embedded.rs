@@ -12,12 +12,18 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use rdkafka::types::RDKafkaApiKey;
 
 use super::client_log;
 use super::fault::KafkaFault;
 
 /// How many partitions a topic has that was not created on purpose.
 pub const PARTITIONS: i32 = 4;
+
+/// The highest versions of requests that the mock cluster can read. It says that it has higher ones, which none of
+/// librdkafka's own clients uses.
+const READABLE: &[(RDKafkaApiKey, i16)] =
+    &[(RDKafkaApiKey::JoinGroup, 5), (RDKafkaApiKey::SyncGroup, 3), (RDKafkaApiKey::LeaveGroup, 2)];
 
 /// A broker inside of this process, on a free port of the loopback address. Dropping it ends it.
 pub struct EmbeddedBroker {
@@ -53,7 +59,11 @@ impl EmbeddedBroker {
             .mock_cluster()
             .map(|cluster| cluster.bootstrap_servers())
             .ok_or_else(|| KafkaFault::bug(what, "librdkafka made no mock cluster"))?;
-        Ok(EmbeddedBroker { owner, bootstrap_servers })
+        let broker = EmbeddedBroker { owner, bootstrap_servers };
+        broker.with(what, |cluster| {
+            READABLE.iter().try_for_each(|(api, max)| cluster.apiversion(*api, Some(0), Some(*max)))
+        })?;
+        Ok(broker)
     }
 
     /// Its address, for `bootstrap.servers`.

@@ -1,4 +1,5 @@
-//! All that touches a Kafka broker, on librdkafka.
+//! All that touches a Kafka broker: on librdkafka, and for the group of workers on a connection of our own
+//! ([`group_socket`]).
 //!
 //! Errors come out as [`fault::KafkaFault`]: typed, and with words that say what to do.
 
@@ -11,12 +12,14 @@ mod deliveries;
 pub mod embedded;
 pub mod fault;
 mod group_events;
+pub mod group_socket;
 pub mod log_consumer;
 mod log_events;
 pub mod log_offsets;
 pub mod log_producer;
 pub mod log_records;
 pub mod producer;
+pub mod security;
 mod settings;
 pub mod topic_admin;
 mod topic_pattern;
