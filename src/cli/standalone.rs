@@ -33,8 +33,6 @@ pub(super) fn run(args: &StandaloneArgs) -> Outcome {
         drop(std::fs::remove_file(file));
     }
     let levels = Arc::new(Levels::new(LogLevel::Info));
-    // What it says of its own end is no error: the door in front of it sees to it and has its own words.
-    drop(levels.set("tiny_http", LogLevel::Off, Clock.now().wall));
     // Fails only where an embedding program has a logger of its own; then that one is used.
     drop(Logger::new(Arc::clone(&levels), std::io::stdout()).install());
     log::info!(target: LOGGER, "Kafka Connect worker initializing ...");

@@ -79,3 +79,20 @@ fn a_stop_has_a_deadline() {
     assert!(held.is_ended());
     gate.open();
 }
+
+#[test]
+fn a_stop_finds_connections_that_are_answered_just_then() {
+    for _ in 0..10 {
+        let fixture = Fixture::start(ServerLimits::default());
+        let mut clients: Vec<_> = (0..8).map(|_| fixture.client()).collect();
+        for client in &mut clients {
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        assert_eq!(clients[0].answer().status, 200);
+        assert_eq!(fixture.stop(SOON), Stopped::default(), "none waits for its next request");
+        for client in &mut clients[1..] {
+            drop(client.try_answer(true));
+        }
+        assert!(clients.iter_mut().all(Client::is_ended));
+    }
+}

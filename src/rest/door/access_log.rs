@@ -1,5 +1,6 @@
 //! One line a request, as Connect's access log words it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,40 +16,53 @@ pub(super) fn is_on() -> bool {
     log::log_enabled!(target: TARGET, log::Level::Info)
 }
 
-/// Logs one answered request; `None` for bytes that made no request.
-pub(super) fn log_request(
-    peer: SocketAddr,
-    at: Timestamp,
-    head: Option<&RequestHead>,
-    status: u16,
-    bytes: usize,
-    took: Duration,
-) {
-    log::info!(target: TARGET, "{}", line(peer, at, head, status, bytes, took));
+/// One answered request.
+pub(super) struct Line<'r> {
+    pub(super) peer: SocketAddr,
+    /// When the request was complete.
+    pub(super) at: Timestamp,
+    /// `None` for bytes that made no request.
+    pub(super) head: Option<&'r RequestHead>,
+    pub(super) status: u16,
+    /// All of the answer, head and body.
+    pub(super) bytes: usize,
+    pub(super) took: Duration,
 }
 
-fn line(
-    peer: SocketAddr,
-    at: Timestamp,
-    head: Option<&RequestHead>,
-    status: u16,
-    bytes: usize,
-    took: Duration,
-) -> String {
-    let request = head.map_or("-".to_owned(), |head| {
-        format!("{} {} HTTP/1.{}", head.method(), printable(head.target()), head.minor_version)
-    });
-    let field = |name| head.and_then(|head| head.field(name)).map(printable).unwrap_or_default();
-    let (referer, agent) = (field("referer"), field("user-agent"));
-    let time = at.to_zoned(TimeZone::UTC).strftime("%d/%b/%Y:%H:%M:%S %z");
-    let (ip, millis) = (peer.ip().to_canonical(), took.as_millis());
-    format!(r#"{ip} - - [{time}] "{request}" {status} {bytes} "{referer}" "{agent}" {millis}"#)
+impl Line<'_> {
+    /// Logs it.
+    pub(super) fn log(&self) {
+        log::info!(target: TARGET, "{self}");
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = self.at.to_zoned(TimeZone::UTC);
+        write!(f, "{} - - [{}] \"", self.peer.ip().to_canonical(), time.strftime("%d/%b/%Y:%H:%M:%S %z"))?;
+        match self.head {
+            Some(head) => {
+                write!(f, "{} {} HTTP/1.{}", head.method(), Harmless(head.target()), head.minor_version)
+            }
+            None => f.write_str("-"),
+        }?;
+        let field = |name| Harmless(self.head.and_then(|head| head.field(name)).unwrap_or_default());
+        let (referer, agent, millis) = (field("referer"), field("user-agent"), self.took.as_millis());
+        write!(f, "\" {} {} \"{referer}\" \"{agent}\" {millis}", self.status, self.bytes)
+    }
 }
 
 /// What a client sent, made harmless for one line of a log.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().map(|c| if c.is_control() || c == '"' { '\'' } else { c }).collect()
+struct Harmless<'r>(&'r [u8]);
+
+impl fmt::Display for Harmless<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(self.0);
+        let harmful = |c: char| c.is_control() || c == '"';
+        let mut parts = text.split(harmful);
+        f.write_str(parts.next().unwrap_or_default())?;
+        parts.try_for_each(|part| write!(f, "'{part}"))
+    }
 }
 
 #[cfg(test)]
@@ -72,19 +86,26 @@ mod tests {
             b"POST /connectors?forward=true HTTP/1.1\r\nHost: a\r\nUser-Agent: kafka-connect\r\n\r\n";
         let at = "2026-11-22T20:02:23.456Z".parse().unwrap();
         let took = Duration::from_millis(33);
+        let head = &head(request);
+        let line =
+            Line { peer: ([127, 0, 0, 1], 5).into(), at, head: Some(head), status: 201, bytes: 151, took };
         assert_eq!(
-            line(([127, 0, 0, 1], 5).into(), at, Some(&head(request)), 201, 151, took),
+            line.to_string(),
             "127.0.0.1 - - [22/Nov/2026:20:02:23 +0000] \"POST /connectors?forward=true HTTP/1.1\" 201 151 \"\" \
              \"kafka-connect\" 33"
         );
+        let line = Line { head: None, status: 400, ..line };
+        assert_eq!(line.to_string(), "127.0.0.1 - - [22/Nov/2026:20:02:23 +0000] \"-\" 400 151 \"\" \"\" 33");
     }
 
     #[test]
     fn no_client_can_forge_a_line() {
         let request = b"GET /\"x HTTP/1.1\r\nHost: a\r\nUser-Agent: a\" 200 \xff\r\n\r\n";
-        let at = Timestamp::UNIX_EPOCH;
+        let (at, took, head) = (Timestamp::UNIX_EPOCH, Duration::ZERO, &head(request));
+        let line =
+            Line { peer: ([127, 0, 0, 1], 5).into(), at, head: Some(head), status: 200, bytes: 0, took };
         assert_eq!(
-            line(([127, 0, 0, 1], 5).into(), at, Some(&head(request)), 200, 0, Duration::ZERO),
+            line.to_string(),
             "127.0.0.1 - - [01/Jan/1970:00:00:00 +0000] \"GET /'x HTTP/1.1\" 200 0 \"\" \"a' 200 \u{fffd}\" 0"
         );
     }

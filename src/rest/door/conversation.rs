@@ -236,7 +236,7 @@ impl Conversation<'_> {
         if access_log::is_on() {
             let took = self.floor.clock.now().instant.saturating_duration_since(begun.instant);
             let peer = self.admitted.connection().peer();
-            access_log::log_request(peer, begun.wall, head, status, bytes, took);
+            access_log::Line { peer, at: begun.wall, head, status, bytes, took }.log();
         }
     }
 }
