@@ -342,6 +342,8 @@ impl FaultKind {
             | FaultKind::GroupNotEmpty
             | FaultKind::NoOffset
             | FaultKind::Unreachable
+            | FaultKind::GroupProtocol
+            | FaultKind::SessionTimeout
             | FaultKind::GroupMovedOn
             | FaultKind::UnknownGroup
             | FaultKind::Passing

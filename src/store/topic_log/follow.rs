@@ -360,6 +360,8 @@ impl Topic {
             | FaultKind::InvalidTopic
             | FaultKind::InvalidRecord
             | FaultKind::ProducerLost
+            | FaultKind::GroupProtocol
+            | FaultKind::SessionTimeout
             | FaultKind::GroupMovedOn
             | FaultKind::GroupNotEmpty
             | FaultKind::UnknownGroup

@@ -212,6 +212,8 @@ impl Questions {
             | FaultKind::InvalidTopic
             | FaultKind::InvalidRecord
             | FaultKind::ProducerLost
+            | FaultKind::GroupProtocol
+            | FaultKind::SessionTimeout
             | FaultKind::GroupMovedOn
             | FaultKind::GroupNotEmpty
             | FaultKind::UnknownGroup
