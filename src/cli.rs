@@ -1,6 +1,8 @@
 //! The command line: what can be said, what it means, and which exit code each outcome has.
 
+mod distributed;
 mod health_probe;
+mod running;
 mod standalone;
 
 use std::fmt;
@@ -48,10 +50,13 @@ impl Exit {
     pub fn describe(self) -> &'static str {
         match self {
             Exit::Done => "What was asked for was done. `health`: the worker is healthy.",
-            Exit::Broken => "`standalone`: an error of the worker itself, or of the system it runs on.",
+            Exit::Broken => {
+                "`standalone`, `distributed`: an error of the worker itself, or of the system it runs on; or the group does \
+                 not take the worker."
+            }
             Exit::Unhealthy => "`health`: the worker is unhealthy.",
             Exit::BadConfig => {
-                "`standalone`: the command line or the settings of the worker are wrong, or REST cannot listen."
+                "`standalone`, `distributed`: the command line or the settings of the worker are wrong, or REST cannot listen."
             }
             Exit::Starting => "`health`: the worker is starting.",
             Exit::StartFailed => {
@@ -59,7 +64,7 @@ impl Exit {
             }
             Exit::NoAnswer => "`health`: no worker answered, or the command line is wrong.",
             Exit::Signal(_) => {
-                "`standalone`: a signal ended the worker, in order at the first and at once at the second: \
+                "`standalone`, `distributed`: a signal ended the worker, in order at the first and at once at the second: \
                  SIGHUP 129, SIGINT 130, SIGTERM 143."
             }
         }
@@ -111,13 +116,15 @@ pub struct Cli {
 enum Command {
     /// Runs a worker that keeps its offsets in a file and shares its work with nobody.
     Standalone(StandaloneArgs),
+    /// Runs a worker of a group that shares its work, with configurations, offsets and states in topics.
+    Distributed(DistributedArgs),
     /// Asks a worker for its health; the exit code is 0 healthy, 1 unhealthy, 2 starting, 3 no answer.
     Health(HealthArgs),
 }
 
-/// What `standalone` is told.
+/// What both modes are told.
 #[derive(Debug, Args)]
-pub struct StandaloneArgs {
+pub struct WorkerArgs {
     /// Starts a Kafka broker in this process and uses it: to try things and to test, not to keep data in.
     #[arg(long)]
     embedded_kafka: bool,
@@ -130,9 +137,26 @@ pub struct StandaloneArgs {
     /// The settings of the worker, in Apache's form.
     #[arg(value_name = "WORKER.properties")]
     worker: PathBuf,
+}
+
+/// What `standalone` is told.
+#[derive(Debug, Args)]
+pub struct StandaloneArgs {
+    #[command(flatten)]
+    worker: WorkerArgs,
     /// Connectors to create: settings as properties or JSON, in Apache's forms.
     #[arg(value_name = "CONNECTOR.properties|CONNECTOR.json")]
     connectors: Vec<PathBuf>,
+}
+
+/// What `distributed` is told.
+#[derive(Debug, Args)]
+pub struct DistributedArgs {
+    #[command(flatten)]
+    worker: WorkerArgs,
+    /// Writes the address of the embedded broker to this file, for further workers and for clients.
+    #[arg(long, value_name = "FILE", requires = "embedded_kafka")]
+    bootstrap_file: Option<PathBuf>,
 }
 
 /// What `health` is told.
@@ -198,6 +222,7 @@ impl Cli {
     pub fn run(self) -> Outcome {
         match self.command {
             Command::Standalone(args) => standalone::run(&args),
+            Command::Distributed(args) => distributed::run(&args),
             Command::Health(args) => health_probe::run(&args),
         }
     }

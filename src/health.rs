@@ -68,6 +68,24 @@ pub enum Stage {
         /// One of them.
         example: String,
     },
+    /// The internal topics of a group are created, checked or read; which of them, and what is in the way.
+    PreparingInternalTopics(String),
+    /// The worker waits for its group to divide the work.
+    JoiningGroup,
+    /// What was taken from this worker ends, before it joins its group again.
+    StoppingForRebalance,
+    /// What is configured is read as far as the leader has read it.
+    ReadingConfigTopic,
+    /// The config topic could not be read, and is tried again after a pause.
+    BackingOff,
+    /// The config topic cannot be read; why.
+    ConfigTopicUnreadable(String),
+    /// The coordinator of the group does not answer; why.
+    AwaitingCoordinator(String),
+    /// This worker leads, and makes the config topic its own to write.
+    ClaimingConfigTopic,
+    /// This worker leads, and publishes a key for requests between workers.
+    WritingSessionKey,
     /// The tick thread handles one event.
     Handling(&'static str),
     /// Tasks and connectors end.
@@ -84,6 +102,19 @@ impl std::fmt::Display for Stage {
             Stage::StartingConnectors { left, example } => {
                 write!(f, "starting {left} connectors, {example} among them")
             }
+            Stage::PreparingInternalTopics(what) => f.write_str(what),
+            Stage::JoiningGroup => f.write_str("ensuring membership in the cluster"),
+            Stage::StoppingForRebalance => {
+                f.write_str("stopping connectors and tasks that are another worker's now")
+            }
+            Stage::ReadingConfigTopic => f.write_str("reading to the end of the config topic"),
+            Stage::BackingOff => {
+                f.write_str("sleeping for a backoff duration, since the config topic could not be read")
+            }
+            Stage::ConfigTopicUnreadable(why) => write!(f, "unable to read the config topic: {why}"),
+            Stage::AwaitingCoordinator(why) => write!(f, "waiting for the group coordinator: {why}"),
+            Stage::ClaimingConfigTopic => f.write_str("reclaiming write privileges for the config topic"),
+            Stage::WritingSessionKey => f.write_str("writing a new session key to the config topic"),
             Stage::Handling(event) => write!(f, "handling {event}"),
             Stage::ShuttingDown => f.write_str("shutting down"),
         }
@@ -129,13 +160,15 @@ struct Board {
     /// What the tick thread does in this turn.
     turn: Option<(Stage, Now)>,
     startup: Vec<StartupStep>,
+    /// The start is over: nothing was outstanding once.
+    started: bool,
 }
 
 impl StageBoard {
     /// A board of a worker whose tick thread does not run yet.
     pub fn new(now: Now) -> Self {
         let waiting = Some((Stage::AwaitingStartup, now));
-        StageBoard(Mutex::new(Board { waiting, turn: None, startup: Vec::new() }))
+        StageBoard(Mutex::new(Board { waiting, turn: None, startup: Vec::new(), started: false }))
     }
 
     /// What the worker is doing at `now`, as far as it is doing anything: the turn of the tick thread if it has lasted
@@ -166,16 +199,23 @@ impl StageBoard {
             board.waiting = before.zip(stage).map(|((_, since), stage)| (stage, since));
             return;
         }
-        if let Some((stage, since)) = before {
+        if let Some((stage, since)) = before.filter(|_| !board.started) {
             let took = now.instant.saturating_duration_since(since.instant);
             board.startup.push(StartupStep { stage, took });
         }
+        board.started |= stage.is_none();
         board.waiting = stage.map(|stage| (stage, now));
     }
 
     /// A turn of the tick thread begins. Tick thread only.
     pub(crate) fn begin_turn(&self, event: &'static str, now: Now) {
         self.lock().turn = Some((Stage::Handling(event), now));
+    }
+
+    /// How long the present turn of the tick thread has lasted at `now`; zero between turns. Any thread.
+    pub fn turn_age(&self, now: Now) -> Duration {
+        let turn = self.lock().turn.as_ref().map(|(_, since)| since.instant);
+        turn.map_or(Duration::ZERO, |since| now.instant.saturating_duration_since(since))
     }
 
     /// The turn is over. Tick thread only.

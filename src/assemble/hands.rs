@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::cluster::ClusterHands;
 use super::offset_change::no_thread;
 use super::offset_desk::OffsetDesk;
 use crate::api::Settings;
@@ -35,6 +36,8 @@ pub struct Hands {
     pub tasks: TaskHands,
     /// Reads and changes offsets for clients.
     pub offsets: Arc<OffsetDesk>,
+    /// What a worker in a group has beside that.
+    pub cluster: Option<ClusterHands>,
 }
 
 /// The tasks that run here, by id.
@@ -108,10 +111,11 @@ impl Outside for Hands {
     fn carry_out(&mut self, effect: Effect, echo: &mut VecDeque<HerderEvent>) {
         match effect {
             Effect::Validate(operation, draft) => self.validate(operation, draft, echo),
-            // The store of standalone mode is the herder's own memory: what is written is read back at once.
-            Effect::WriteConfig(write, operation) => {
-                echo.extend(HerderEvent::of_write_in_memory(&write, operation));
-            }
+            Effect::WriteConfig(write, operation) => match &self.cluster {
+                Some(cluster) => cluster.write_config(&write, operation),
+                // The store of standalone mode is the herder's own memory: what is written is read back at once.
+                None => echo.extend(HerderEvent::of_write_in_memory(&write, operation)),
+            },
             Effect::StartConnector { name, epoch, class, settings } => {
                 let refused = self.connectors.start(name, epoch, class, settings);
                 echo.extend(refused.map(HerderEvent::Connector));
@@ -149,6 +153,17 @@ impl Outside for Hands {
                 if !started {
                     let why = no_thread("the change of offsets");
                     echo.push_back(HerderEvent::OffsetsModified(operation, Err(why)));
+                }
+            }
+            Effect::Member(_)
+            | Effect::CatchUp(..)
+            | Effect::WriteStatus(_)
+            | Effect::WriteStatusRecords(_)
+            | Effect::SubmitTasks(_)
+            | Effect::ClaimConfigTopic(_)
+            | Effect::SetLevel(..) => {
+                if let Some(cluster) = &self.cluster {
+                    cluster.carry_out(effect, echo);
                 }
             }
             Effect::Phase(_) | Effect::Publish(..) | Effect::Exit(_) => {

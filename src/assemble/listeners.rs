@@ -22,10 +22,10 @@ use crate::rest::tls::{ClientAuth, Identity, Password, PemSource, TlsProtocol, T
 ///
 /// # Errors
 /// A pattern of `access.control.allow.origin` is wrong.
-pub(super) fn api_settings(config: &WorkerConfig) -> Result<ApiSettings, regex::Error> {
+pub(super) fn api_settings(config: &WorkerConfig, mode: Mode) -> Result<ApiSettings, regex::Error> {
     let rest = &config.rest;
     Ok(ApiSettings {
-        mode: Mode::Standalone,
+        mode,
         request_timeout: rest.limits.request_timeout,
         health_timeout: rest.limits.health_timeout,
         admin: match &rest.admin {

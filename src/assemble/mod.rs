@@ -1,11 +1,15 @@
 //! Builds the worker: its threads in order, and what they share. This is the place where all rooms meet.
 
 mod checks;
+pub mod cluster;
 pub mod contact;
 pub mod hands;
 pub mod listeners;
 mod offset_change;
 pub mod offset_desk;
+pub mod pending_writes;
+mod standing_in_group;
+pub mod topic_sinks;
 
 use std::io;
 use std::path::PathBuf;
@@ -17,18 +21,19 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::api::config_def::{ConfigError, ConfigErrors};
 use crate::api::registry::Registry;
 use crate::config::client::translate;
-use crate::config::worker::{StandaloneConfig, WorkerConfig};
+use crate::config::worker::{DistributedConfig, StandaloneConfig, WorkerConfig};
 use crate::connector::Connectors;
 use crate::connector::validation::{ValidationContext, Validator, WorkerConverters};
 use crate::health::{SharedPhase, StageBoard};
 use crate::herder::msg::{CommandLineConnector, Exit, HerderError, HerderEvent};
 use crate::herder::tick_thread::{INBOX_EVENTS_MAX, Shared, TickThread};
 use crate::herder::view::Views;
-use crate::herder::{Herder, HerderSettings};
+use crate::herder::{Herder, HerderSettings, Random};
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::fault::KafkaFault;
 use crate::logging::levels::Levels;
-use crate::rest::api::{RestApi, RestParts, WorkerFacts};
+use crate::rest::api::{Mode, RestApi, RestParts, WorkerFacts};
+use crate::rest::forward::WorkerClient;
 use crate::rest::server::{BoundServer, HttpServer};
 use crate::stdx::pool::{Pool, PoolLimits};
 use crate::stdx::thread::{self, JoinOnDrop, PLUGIN_STACK_BYTES};
@@ -39,9 +44,11 @@ use crate::task::Tasks;
 use crate::task::plan::{OffsetStoreSlot, TaskPlanner};
 use crate::task::runner::TaskRunner;
 
+use cluster::ClusterHands;
 use contact::{ClusterId, KafkaContact};
 use hands::{Hands, TaskHands, Validate, tell};
 use offset_desk::OffsetDesk;
+use standing_in_group::StandingInGroup;
 
 /// The most threads that run code of connectors outside of tasks: calls of connectors, checks, offset requests.
 const JOB_THREADS_MAX: usize = 512;
@@ -56,13 +63,25 @@ const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 /// What the end of the worker may take beyond what tasks and connectors may.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
 
-/// What a standalone worker is made of.
+/// Whether a worker shares its work, with what belongs to that.
+#[derive(Debug)]
+pub enum PlannedMode {
+    /// It does not.
+    Standalone {
+        /// Its settings.
+        config: Box<StandaloneConfig>,
+        /// The connectors of its command line.
+        command_line: Vec<CommandLineConnector>,
+    },
+    /// It is one of a group.
+    Distributed(Box<DistributedConfig>),
+}
+
+/// What a worker is made of.
 #[derive(Debug)]
 pub struct Plan {
-    /// Its settings.
-    pub config: StandaloneConfig,
-    /// The connectors of its command line.
-    pub command_line: Vec<CommandLineConnector>,
+    /// The mode, with all settings.
+    pub mode: PlannedMode,
     /// The plug-ins it has.
     pub registry: Registry,
     /// Its listeners, already bound.
@@ -77,8 +96,9 @@ pub struct Plan {
 pub struct Worker {
     http: Option<HttpServer>,
     contact: KafkaContact,
-    opener: JoinOnDrop,
+    opener: Option<JoinOnDrop>,
     tick: TickThread,
+    group: Option<StandingInGroup>,
     runner: Arc<TaskRunner>,
     jobs: Pool,
     inbox: Sender<HerderEvent>,
@@ -115,6 +135,9 @@ pub enum StartError {
     /// A setting of the worker cannot be kept.
     #[error("{0}")]
     Config(ConfigErrors),
+    /// A client of Kafka cannot be made of the settings of the worker.
+    #[error(transparent)]
+    Client(#[from] KafkaFault),
     /// The system gives no thread or socket.
     #[error("the system gives no thread or socket: check the limits of this user")]
     System(#[from] io::Error),
@@ -142,23 +165,40 @@ impl Worker {
     /// # Errors
     /// A setting that cannot be kept, or a system that gives no threads.
     pub fn start(plan: Plan) -> Result<Self, StartError> {
-        let Plan { config, command_line, registry, listeners, levels, embedded } = plan;
-        let StandaloneConfig { worker, offset_file } = config;
+        let Plan { mode, registry, listeners, levels, embedded } = plan;
+        let (worker, offset_file, command_line, cluster) = match mode {
+            PlannedMode::Standalone { config, command_line } => {
+                (config.worker, Some(config.offset_file), command_line, None)
+            }
+            PlannedMode::Distributed(config) => (config.worker.clone(), None, Vec::new(), Some(config)),
+        };
         let kafka = checks::check(&worker, &registry).map_err(StartError::Config)?;
         let (inbox, events) = bounded(INBOX_EVENTS_MAX);
         let parts = Parts::new(worker, registry, inbox.clone());
         let (url, worker_id) = listeners::advertised(&parts.config.rest, listeners.addresses());
-        let http = listeners.serve(Arc::new(parts.rest_api(url, levels)?)).map_err(StartError::Rest)?;
+        let client = cluster.is_some().then(|| listeners::worker_client(&parts.config.rest));
+        let api = parts.rest_api(url.clone(), Arc::clone(&levels), client.clone())?;
+        let http = listeners.serve(Arc::new(api)).map_err(StartError::Rest)?;
         let settings = HerderSettings {
-            worker: worker_id,
+            worker: worker_id.clone(),
             registry: Arc::clone(&parts.registry),
             task_stop_timeout: parts.config.task_shutdown_graceful_timeout,
+            group: cluster.as_deref().map(|config| standing_in_group::settings(config, url)),
+            random: Random(Arc::new(fill_with_random)),
         };
         let runner = Arc::new(TaskRunner::new(TASK_THREADS_MAX)?);
-        let hands = parts.hands(&runner);
-        let herder = Herder::new(settings, command_line);
+        let group = match cluster.as_deref().zip(client) {
+            Some((config, client)) => {
+                Some(StandingInGroup::start(config, &worker_id, &kafka, &parts, (client, levels))?)
+            }
+            None => None,
+        };
+        let hands = parts.hands(&runner, group.as_ref().map(StandingInGroup::hands));
+        let herder = Herder::new(settings, command_line, Clock.now());
         let (tick, exits) = TickThread::start(herder, events, hands, parts.shared.clone())?;
-        let opener = open_offsets(offset_file, Arc::clone(&parts.offsets), inbox.clone())?;
+        let opener = offset_file
+            .map(|file| open_offsets(file, Arc::clone(&parts.offsets), inbox.clone()))
+            .transpose()?;
         let (refused, refusals) = bounded(1);
         let contact = KafkaContact::start(kafka, parts.cluster, inbox.clone(), refused)?;
         Ok(Worker {
@@ -166,6 +206,7 @@ impl Worker {
             contact,
             opener,
             tick,
+            group,
             runner,
             jobs: parts.jobs,
             inbox,
@@ -217,6 +258,9 @@ impl Worker {
         if busy > 0 {
             log::warn!("{busy} threads with code of connectors did not end and are abandoned");
         }
+        if let Some(group) = self.group {
+            group.stop(deadline);
+        }
         drop(self.runner);
     }
 
@@ -225,7 +269,7 @@ impl Worker {
             match self.exits.recv_timeout(deadline.left(Clock.now().instant)) {
                 Ok(Exit::Stopped) => return true,
                 // Why it ended was told already.
-                Ok(Exit::ConnectorFailed(_) | Exit::OffsetsUnreadable(_)) => {}
+                Ok(Exit::ConnectorFailed(_) | Exit::OffsetsUnreadable(_) | Exit::GroupRefused(_)) => {}
                 Err(_) => return false,
             }
         }
@@ -263,7 +307,13 @@ impl Parts {
         }
     }
 
-    fn rest_api(&self, advertised_url: String, levels: Arc<Levels>) -> Result<RestApi, StartError> {
+    fn rest_api(
+        &self,
+        advertised_url: String,
+        levels: Arc<Levels>,
+        client: Option<WorkerClient>,
+    ) -> Result<RestApi, StartError> {
+        let mode = client.map_or(Mode::Standalone, Mode::Distributed);
         Ok(RestApi::new(RestParts {
             inbox: self.inbox.clone(),
             herder: self.shared.clone(),
@@ -271,7 +321,7 @@ impl Parts {
             pool: self.jobs.clone(),
             levels,
             worker: WorkerFacts { kafka_cluster_id: Arc::clone(&self.cluster), advertised_url },
-            settings: listeners::api_settings(&self.config).map_err(|why| {
+            settings: listeners::api_settings(&self.config, mode).map_err(|why| {
                 let key = "access.control.allow.origin";
                 let origin = self.config.originals.0.get(key).map_or("", String::as_str);
                 StartError::Config(ConfigError::invalid(key, origin, why.to_string()).into())
@@ -279,7 +329,7 @@ impl Parts {
         }))
     }
 
-    fn hands(&self, runner: &Arc<TaskRunner>) -> Hands {
+    fn hands(&self, runner: &Arc<TaskRunner>, cluster: Option<ClusterHands>) -> Hands {
         let inbox = self.inbox.clone();
         let connector_events = Arc::new(move |event| tell(&inbox, HerderEvent::Connector(event)));
         let inbox = self.inbox.clone();
@@ -297,8 +347,14 @@ impl Parts {
             connectors: Connectors::new(self.jobs.clone(), providers, connector_events),
             tasks: TaskHands::new(Tasks::new(Arc::clone(runner), task_events), Arc::clone(&self.planner)),
             offsets: Arc::new(offsets),
+            cluster,
         }
     }
+}
+
+/// What the keys between workers are made of.
+fn fill_with_random(bytes: &mut [u8]) -> Result<(), String> {
+    openssl::rand::rand_bytes(bytes).map_err(|why| format!("the system has no random numbers: {why}"))
 }
 
 fn validation_context(config: &Arc<WorkerConfig>) -> ValidationContext {

@@ -8,6 +8,7 @@ use super::msg::{Answer, Effect, Effects, OperationId, Written};
 use super::operations::{Asker, Operation, Write, refuse};
 use crate::api::Settings;
 use crate::api::ids::{ConfigOffset, ConnectorName, Epoch};
+use crate::stdx::time::Now;
 use crate::store::config_records::{ConfigRecord, stored};
 use crate::store::config_state::ConfigChange;
 use crate::store::config_write::ConfigWrite;
@@ -19,8 +20,17 @@ impl Herder {
         effects.push(Effect::WriteConfig(write, Some(operation)));
     }
 
-    /// Has the tasks of a connector written that it said it has.
-    pub(super) fn write_tasks(&mut self, name: &ConnectorName, tasks: Vec<Settings>, effects: &mut Effects) {
+    /// Has the tasks of a connector written that it said it has: by the leader, if that is another worker.
+    pub(super) fn write_tasks(
+        &mut self,
+        now: Now,
+        name: &ConnectorName,
+        tasks: Vec<Settings>,
+        effects: &mut Effects,
+    ) {
+        if self.membership.must_lead().is_err() {
+            return self.submit_tasks(now, name, &tasks, effects);
+        }
         let Some(entry) = self.connectors.get(name) else { return };
         let operation = Operation::WritingTasks(name.clone(), entry.epoch);
         let write = ConfigWrite::Tasks { name: name.clone(), tasks: tasks.into_iter().map(stored).collect() };
@@ -28,32 +38,56 @@ impl Herder {
     }
 
     /// Records were read: they are in force from here on.
-    pub(super) fn config_read(&mut self, records: &[ConfigRecord], offset: ConfigOffset) {
+    pub(super) fn config_read(
+        &mut self,
+        records: &[ConfigRecord],
+        offset: ConfigOffset,
+        effects: &mut Effects,
+    ) {
         for record in records {
             if let ConfigRecord::Connector { name, .. } = record {
                 self.note_written(name);
             }
-            match self.configs.apply(record) {
-                ConfigChange::ConnectorUpdated(name)
-                | ConfigChange::TasksUpdated { name, .. }
-                | ConfigChange::TargetChanged(name) => {
-                    self.changed.insert(name);
-                }
-                ConfigChange::ConnectorRemoved(name) => {
-                    if let Some(connector) = self.connectors.get_mut(&name) {
-                        // A new connector of its name has not used them.
-                        connector.topics.clear();
-                    }
-                    self.changed.insert(name);
-                }
-                // Only a group of workers has the first three.
-                ConfigChange::SessionKey
-                | ConfigChange::Restart(..)
-                | ConfigChange::LoggerLevel { .. }
-                | ConfigChange::Nothing => {}
-            }
+            let known = matches!(record, ConfigRecord::Connector { name, .. } if self.configs.contains(name));
+            let change = self.configs.apply(record);
+            self.config_changed(change, known, effects);
         }
         self.configs.read_to(offset);
+    }
+
+    /// Follows up on a record that was read. `known`: it changes a connector that there was.
+    fn config_changed(&mut self, change: ConfigChange, known: bool, effects: &mut Effects) {
+        match change {
+            ConfigChange::ConnectorUpdated(name) => {
+                self.changed.insert(name);
+                if !known {
+                    self.rejoin_for_config();
+                }
+            }
+            ConfigChange::TasksUpdated { name, .. } => {
+                self.changed.insert(name);
+                self.rejoin_for_config();
+            }
+            ConfigChange::TargetChanged(name) => {
+                self.changed.insert(name);
+            }
+            ConfigChange::ConnectorRemoved(name) => {
+                if let Some(connector) = self.connectors.get_mut(&name) {
+                    // A new connector of its name has not used them.
+                    connector.topics.clear();
+                }
+                self.changed.insert(name);
+                self.rejoin_for_config();
+            }
+            ConfigChange::SessionKey => self.key_read(),
+            ConfigChange::Restart(name, scope) => self.restart_read(&name, scope),
+            ConfigChange::LoggerLevel { namespace, level } => {
+                if self.follows_config() {
+                    effects.push(Effect::SetLevel(namespace, level));
+                }
+            }
+            ConfigChange::Nothing => {}
+        }
     }
 
     /// Settings are about to be in force: the first write of them that still waits is theirs, and learns what it did.
@@ -67,7 +101,12 @@ impl Herder {
             | Operation::WritingTasks(..)
             | Operation::Ending(..)
             | Operation::Targeting(_)
-            | Operation::ModifyingOffsets(..) => None,
+            | Operation::ModifyingOffsets(..)
+            | Operation::ReadingForOffsets(_)
+            | Operation::CatchingUp
+            | Operation::Claiming
+            | Operation::PublishingKey
+            | Operation::Restarting(..) => None,
         });
         if let Some(written) = waiting {
             *written = Some(if exists { Written::Updated } else { Written::Created });
@@ -77,7 +116,7 @@ impl Herder {
     /// A write has ended.
     pub(super) fn config_written(
         &mut self,
-        now: Instant,
+        now: Now,
         operation: OperationId,
         outcome: Answer<()>,
         effects: &mut Effects,
@@ -87,14 +126,27 @@ impl Herder {
                 self.settings_written(write, written, outcome, effects);
             }
             (Some(Operation::WritingTasks(name, epoch)), outcome) => {
-                self.tasks_written(now, &name, epoch, outcome, effects);
+                self.tasks_written(now.instant, &name, epoch, outcome, effects);
             }
-            (Some(Operation::Ending(name, reply)), Ok(())) => self.wait(&name, Waiter::Stopped(reply)),
+            (Some(Operation::Ending(name, reply)), Ok(())) => {
+                self.answer_written(&name, Waiter::Stopped(reply), effects);
+            }
+            (Some(Operation::PublishingKey), outcome) => self.key_published(now, outcome),
+            (Some(Operation::Restarting(answer, reply)), outcome) => {
+                effects.answer(reply, outcome.map(|()| *answer));
+            }
             (Some(Operation::Ending(_, reply) | Operation::Targeting(reply)), outcome) => {
                 effects.answer(reply, outcome);
             }
             (
-                Some(Operation::Validating(_) | Operation::Patching { .. } | Operation::ModifyingOffsets(..))
+                Some(
+                    Operation::Validating(_)
+                    | Operation::Patching { .. }
+                    | Operation::ModifyingOffsets(..)
+                    | Operation::ReadingForOffsets(_)
+                    | Operation::CatchingUp
+                    | Operation::Claiming,
+                )
                 | None,
                 _,
             ) => {}
@@ -118,7 +170,7 @@ impl Herder {
                         Waiter::Put(written.unwrap_or(Written::Updated), reply)
                     }
                 };
-                self.wait(&name, waiter);
+                self.answer_written(&name, waiter, effects);
             }
             Err(why) => refuse(asker, why, effects),
         }
@@ -133,7 +185,7 @@ impl Herder {
 
     /// What an instance of a connector said of its tasks was written. If that failed, it is asked again after a while,
     /// and who waits for the tasks is told now.
-    fn tasks_written(
+    pub(super) fn tasks_written(
         &mut self,
         now: Instant,
         name: &ConnectorName,

@@ -52,13 +52,24 @@ pub(super) struct TaskEntry {
     pub(super) epoch: Epoch,
     /// Known once it has come to run, or failed to.
     pub(super) status: Option<Status>,
+    /// What of it was written last for the other workers of a group.
+    pub(super) written: Option<Status>,
     /// It is to be ended and started again.
     pub(super) restart: bool,
 }
 
 impl TaskEntry {
     pub(super) fn new() -> Self {
-        TaskEntry { run: TaskRun::Absent, epoch: Epoch::default(), status: None, restart: false }
+        let (epoch, run) = (Epoch::default(), TaskRun::Absent);
+        TaskEntry { run, epoch, status: None, written: None, restart: false }
+    }
+
+    /// Whether nothing of it runs here.
+    fn is_absent(&self) -> bool {
+        match self.run {
+            TaskRun::Absent | TaskRun::Failed(_) => true,
+            TaskRun::Running(..) | TaskRun::Stopping(_) => false,
+        }
     }
 
     /// Whether it has come to run or failed to: nothing more will happen by itself.
@@ -157,6 +168,8 @@ pub(super) struct ConnectorEntry {
     pub(super) epoch: Epoch,
     /// Known once it has come to run, or failed to.
     pub(super) status: Option<Status>,
+    /// What of it was written last for the other workers of a group.
+    pub(super) written: Option<Status>,
     /// It is to be ended and started again.
     pub(super) restart: bool,
     pub(super) task_configs: TaskConfigs,
@@ -176,6 +189,7 @@ impl ConnectorEntry {
             instance: Instance::Absent,
             epoch: Epoch::default(),
             status: None,
+            written: None,
             restart: false,
             task_configs: TaskConfigs::Settled,
             task_configs_backoff: Backoff::new(TASK_CONFIGS_RETRY_FIRST, TASK_CONFIGS_RETRY_LONGEST),
@@ -189,20 +203,26 @@ impl ConnectorEntry {
 
     /// Whether nothing of it runs here.
     pub(super) fn is_absent(&self) -> bool {
-        let instance = match self.instance {
+        self.instance_is_absent() && self.no_task_runs()
+    }
+
+    /// Whether the connector itself does not run here.
+    pub(super) fn instance_is_absent(&self) -> bool {
+        match self.instance {
             Instance::Absent | Instance::Classless(_) => true,
             Instance::Starting(_) | Instance::Running(_) | Instance::Failed(_) | Instance::Stopping(_) => {
                 false
             }
-        };
-        instance && self.no_task_runs()
+        }
+    }
+
+    /// Whether a task of it does not run here.
+    pub(super) fn task_is_absent(&self, index: u32) -> bool {
+        self.tasks.get(&index).is_none_or(TaskEntry::is_absent)
     }
 
     /// Whether no task of it runs here.
     pub(super) fn no_task_runs(&self) -> bool {
-        self.tasks.values().all(|task| match task.run {
-            TaskRun::Absent | TaskRun::Failed(_) => true,
-            TaskRun::Running(..) | TaskRun::Stopping(_) => false,
-        })
+        self.tasks.values().all(TaskEntry::is_absent)
     }
 }

@@ -1,5 +1,6 @@
 //! What connectors and tasks report, and who gets an answer because of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskRun, Waiter};
@@ -10,20 +11,20 @@ use crate::api::Settings;
 use crate::api::ids::ConnectorName;
 use crate::api::registry::VERSION;
 use crate::connector::{ConnectorEvent, ConnectorEventKind};
-use crate::stdx::time::Deadline;
+use crate::stdx::time::{Deadline, Now};
 use crate::store::config_state::{ConnectorConfig, TargetState};
 use crate::task::{TaskEvent, TaskEventKind};
 
 impl Herder {
     /// A connector did something. What an earlier instance says is not believed.
-    pub(super) fn connector_event(&mut self, now: Instant, event: ConnectorEvent, effects: &mut Effects) {
+    pub(super) fn connector_event(&mut self, now: Now, event: ConnectorEvent, effects: &mut Effects) {
         let ConnectorEvent { name, epoch, kind } = event;
         let Some(entry) = self.connectors.get_mut(&name).filter(|entry| entry.epoch == epoch) else { return };
         let status = |state, trace: Option<String>| Status {
             state,
             worker: self.settings.worker.clone(),
             trace: trace.map(Into::into),
-            version: Some(VERSION),
+            version: Some(VERSION.into()),
         };
         match (kind, &entry.instance) {
             (ConnectorEventKind::Started, Instance::Starting(revision)) => {
@@ -65,7 +66,7 @@ impl Herder {
     /// The connector said what its tasks are: writes them if that is new.
     fn task_configs_made(
         &mut self,
-        now: Instant,
+        now: Now,
         name: &ConnectorName,
         tasks: Vec<Settings>,
         effects: &mut Effects,
@@ -78,16 +79,16 @@ impl Herder {
         let Some(entry) = self.connectors.get_mut(name) else { return };
         if changed && is_ending {
             // They would come after the stop, and it would have tasks although it is stopped.
-            entry.ask_for_tasks_later(now);
+            entry.ask_for_tasks_later(now.instant);
         } else if changed {
-            self.write_tasks(name, tasks, effects);
+            self.write_tasks(now, name, tasks, effects);
         } else {
             entry.task_configs_done();
         }
     }
 
     /// A task did something. What an earlier instance says is not believed.
-    pub(super) fn task_event(&mut self, event: TaskEvent) {
+    pub(super) fn task_event(&mut self, now: Now, event: TaskEvent, effects: &mut Effects) {
         let TaskEvent { id, epoch, kind } = event;
         let Some(entry) = self.connectors.get_mut(&id.connector) else { return };
         let Some(task) = entry.tasks.get_mut(&id.index).filter(|task| task.epoch == epoch) else { return };
@@ -95,13 +96,14 @@ impl Herder {
             state,
             worker: self.settings.worker.clone(),
             trace: trace.map(Into::into),
-            version: Some(VERSION),
+            version: Some(VERSION.into()),
         };
         match (kind, &task.run) {
             (TaskEventKind::Topic(topic), _) => {
-                if !entry.topics.insert(topic) {
+                if !entry.topics.insert(Arc::clone(&topic)) {
                     return;
                 }
+                self.topic_used(now, &id, &topic, effects);
             }
             (TaskEventKind::Started | TaskEventKind::Resumed, TaskRun::Running(..)) => {
                 task.status = Some(status(RunState::Running, None));

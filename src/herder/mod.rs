@@ -7,16 +7,21 @@
 //! What is wanted is in `ConfigState`; what runs is in one `ConnectorEntry` for each connector; `reconcile` brings
 //! the second to the first. Standalone mode is a membership of one: all that is configured runs here.
 
+mod cluster_requests;
 mod config_changes;
 mod connector_entry;
 mod events;
+mod leading;
+mod membership;
 pub mod msg;
 mod offsets;
 mod operations;
+mod rebalance;
 mod reconcile;
 mod requests;
 pub mod session_key;
 mod startup;
+mod statuses;
 #[cfg(test)]
 mod tests;
 pub mod tick_thread;
@@ -27,17 +32,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connector_entry::{ConnectorEntry, Instance, Waiter};
+pub use membership::GroupSettings;
+use membership::{Group, Membership};
 use msg::{Answer, Effect, Effects, Exit, HerderError, HerderEvent, OperationId, Request, Wakeup};
 use operations::Operation;
 use reconcile::Wanted;
 use startup::Startup;
-use view::{ConnectorInfo, ConnectorKind, ConnectorStatus, ConnectorView};
+use view::{ConnectorInfo, ConnectorKind, ConnectorView};
 
 use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use crate::api::registry::{ConnectorClass, Registry};
 use crate::health::{Stage, StartupPhase};
 use crate::stdx::reply::Reply;
-use crate::stdx::time::Deadline;
+use crate::stdx::time::{Deadline, Now};
 use crate::store::config_state::{ConfigState, TargetState};
 
 /// What does not change while the worker runs.
@@ -49,6 +56,31 @@ pub struct HerderSettings {
     pub registry: Arc<Registry>,
     /// `task.shutdown.graceful.timeout.ms`: how long a task may take to stop before it is abandoned.
     pub task_stop_timeout: Duration,
+    /// The group that the worker belongs to, in distributed mode.
+    pub group: Option<GroupSettings>,
+    /// Where session keys come from.
+    pub random: Random,
+}
+
+/// Fills bytes with what nobody can guess; a test has one that is the same each time.
+#[derive(Clone)]
+pub struct Random(pub Arc<FillWithRandom>);
+
+/// Fills bytes, or says why it cannot.
+pub type FillWithRandom = dyn Fn(&mut [u8]) -> Result<(), String> + Send + Sync;
+
+impl Random {
+    fn bytes(&self, count: usize) -> Result<Vec<u8>, String> {
+        let mut bytes = vec![0; count];
+        (self.0)(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl std::fmt::Debug for Random {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Random")
+    }
 }
 
 /// How far the worker has come, with what belongs to that.
@@ -68,6 +100,7 @@ pub struct Herder {
     settings: HerderSettings,
     phase: Phase,
     configs: ConfigState,
+    membership: Membership,
     connectors: BTreeMap<ConnectorName, ConnectorEntry>,
     /// Connectors about which something changed in this turn.
     changed: BTreeSet<ConnectorName>,
@@ -77,15 +110,20 @@ pub struct Herder {
     last_epoch: Epoch,
     operations: BTreeMap<OperationId, Operation>,
     last_operation: OperationId,
-    /// Health requests of a worker that is not ready.
+    /// Health requests that cannot be answered yet.
     probes: Vec<Reply<Answer<()>>>,
 }
 
 impl Herder {
     /// A worker at its very beginning, with the connectors that its command line names.
-    pub fn new(settings: HerderSettings, command_line: Vec<msg::CommandLineConnector>) -> Self {
+    pub fn new(settings: HerderSettings, command_line: Vec<msg::CommandLineConnector>, now: Now) -> Self {
+        let membership = match settings.group.clone() {
+            None => Membership::Alone,
+            Some(group) => Membership::Group(Box::new(Group::new(group, now.instant))),
+        };
         Herder {
             settings,
+            membership,
             phase: Phase::Starting(Startup::new(command_line)),
             configs: ConfigState::default(),
             connectors: BTreeMap::new(),
@@ -100,34 +138,52 @@ impl Herder {
 
     /// One turn. Everything that must happen outside is in `effects`, in order; the result says when the next turn is
     /// due even if nothing happens.
-    pub fn tick(&mut self, now: Instant, event: HerderEvent, effects: &mut Effects) -> Wakeup {
+    pub fn tick(&mut self, now: Now, event: HerderEvent, effects: &mut Effects) -> Wakeup {
         self.handle(now, event, effects);
-        self.notice_deadlines(now);
+        self.notice_deadlines(now.instant);
         self.settle(now, effects);
-        self.deadlines.first().map(|(deadline, _)| deadline.instant())
+        let own = self.deadlines.first().map(|(deadline, _)| deadline.instant());
+        let group = match &self.membership {
+            Membership::Alone => None,
+            Membership::Group(group) => group.next_deadline(now),
+        };
+        own.into_iter().chain(group).min()
     }
 
     /// What the worker waits for; `None` if for nothing but the next request.
     pub fn stage(&self) -> Option<Stage> {
         match &self.phase {
-            Phase::Starting(startup) => Some(startup.stage()),
-            Phase::Ready => None,
+            Phase::Starting(startup) => match &self.membership {
+                Membership::Alone => Some(startup.stage()),
+                Membership::Group(group) => group.stage().or(Some(Stage::AwaitingStartup)),
+            },
+            Phase::Ready => match &self.membership {
+                Membership::Alone => None,
+                Membership::Group(group) => group.stage(),
+            },
             Phase::Stopping | Phase::Stopped => Some(Stage::ShuttingDown),
         }
     }
 
-    fn handle(&mut self, now: Instant, event: HerderEvent, effects: &mut Effects) {
+    fn handle(&mut self, now: Now, event: HerderEvent, effects: &mut Effects) {
         match event {
             HerderEvent::Request(request) => self.take_request(request, effects),
-            HerderEvent::KafkaReached => self.kafka_reached(effects),
+            HerderEvent::KafkaReached => self.kafka_reached(),
             HerderEvent::OffsetsRead(result) => self.offsets_read(result, effects),
             HerderEvent::Validated(operation, outcome) => self.validated(operation, outcome, effects),
-            HerderEvent::ConfigRead(records, offset) => self.config_read(&records, offset),
+            HerderEvent::ConfigRead(records, offset) => self.config_read(&records, offset, effects),
             HerderEvent::ConfigWritten(operation, outcome) => {
                 self.config_written(now, operation, outcome, effects);
             }
             HerderEvent::Connector(event) => self.connector_event(now, event, effects),
-            HerderEvent::Task(event) => self.task_event(event),
+            HerderEvent::Task(event) => self.task_event(now, event, effects),
+            HerderEvent::Topics(event) => self.topics_event(event),
+            HerderEvent::StatusRead(records) => self.statuses_read(records),
+            HerderEvent::StatusUnwritten(write) => self.status_unwritten(write, effects),
+            HerderEvent::Group(event) => self.group_event(now, event, effects),
+            HerderEvent::CaughtUp(operation, outcome) => self.caught_up(now, operation, outcome, effects),
+            HerderEvent::Claimed(operation, outcome) => self.claimed(now, operation, outcome),
+            HerderEvent::ClaimLost => self.claim_lost(),
             HerderEvent::OffsetsModified(operation, outcome) => {
                 self.offsets_modified(operation, outcome, effects)
             }
@@ -138,15 +194,16 @@ impl Herder {
 
     fn take_request(&mut self, request: Request, effects: &mut Effects) {
         match &mut self.phase {
-            Phase::Starting(startup) => match startup.hold(request, effects) {
-                Some(Request::Health(reply)) => {
-                    self.probes.retain(Reply::is_wanted);
-                    self.probes.push(reply);
+            Phase::Starting(startup) => {
+                if let Some(request) = startup.hold(request, effects) {
+                    self.serve(request, effects);
                 }
-                Some(request) => self.serve(request, effects),
-                None => {}
-            },
-            Phase::Ready => self.serve(request, effects),
+            }
+            Phase::Ready => {
+                if let Some(request) = self.membership.hold(request, effects) {
+                    self.serve(request, effects);
+                }
+            }
             // Dropped: its reply says that the worker is shutting down.
             Phase::Stopping | Phase::Stopped => drop(request),
         }
@@ -160,6 +217,9 @@ impl Herder {
         effects.push(Effect::Phase(StartupPhase::Stopping));
         self.operations.clear();
         self.probes.clear();
+        if let Some(group) = self.membership.group() {
+            group.waiting.clear();
+        }
         for entry in self.connectors.values_mut() {
             entry.waiters.clear();
         }
@@ -175,17 +235,44 @@ impl Herder {
     }
 
     /// Follows up on everything that changed, until nothing more can be done in this turn.
-    fn settle(&mut self, now: Instant, effects: &mut Effects) {
-        while let Some(name) = self.changed.pop_first() {
-            self.reconcile(now, &name, effects);
-            self.answer_waiters(&name, effects);
-            self.publish(&name, effects);
-            self.forget_if_gone(&name);
+    fn settle(&mut self, now: Now, effects: &mut Effects) {
+        loop {
+            while let Some(name) = self.changed.pop_first() {
+                self.reconcile(now.instant, &name, effects);
+                self.answer_waiters(&name, effects);
+                self.write_statuses(&name, effects);
+                self.publish(&name, effects);
+                self.forget_if_gone(&name);
+            }
+            if !self.go_on_with_group(now, effects) && !self.serve_waiting(effects) {
+                break;
+            }
         }
+        self.fulfil_duties(now, effects);
         self.go_on_with_start(effects);
+        self.answer_probes(now, effects);
         if matches!(self.phase, Phase::Stopping) && self.connectors.values().all(ConnectorEntry::is_absent) {
             self.phase = Phase::Stopped;
             effects.push(Effect::Exit(Exit::Stopped));
+        }
+    }
+
+    /// Answers health requests, if everything else would be served.
+    fn answer_probes(&mut self, now: Now, effects: &mut Effects) {
+        if self.probes.is_empty() || !matches!(self.phase, Phase::Ready) {
+            return;
+        }
+        let serves = match &mut self.membership {
+            Membership::Alone => true,
+            Membership::Group(group) => {
+                group.look_for_contact(effects);
+                group.serves(now)
+            }
+        };
+        if serves {
+            for probe in self.probes.drain(..) {
+                effects.answer(probe, Ok(()));
+            }
         }
     }
 
@@ -213,6 +300,7 @@ impl Herder {
             name,
             config,
             class: class.as_ref(),
+            share: self.membership.share_of(name),
             may_run,
             worker: &self.settings.worker,
             task_stop_timeout: self.settings.task_stop_timeout,
@@ -236,9 +324,7 @@ impl Herder {
 
     fn view(&self, name: &ConnectorName) -> Option<ConnectorView> {
         let info = self.info(name)?;
-        let entry = self.connectors.get(name);
-        let topics = entry.map(|entry| entry.topics.clone()).unwrap_or_default();
-        Some(ConnectorView { status: self.status(name), info, topics })
+        Some(ConnectorView { status: self.status(name), info, topics: self.topics_of(name) })
     }
 
     fn info(&self, name: &ConnectorName) -> Option<ConnectorInfo> {
@@ -252,15 +338,6 @@ impl Herder {
             tasks: tasks.collect(),
             kind,
         })
-    }
-
-    fn status(&self, name: &ConnectorName) -> Option<ConnectorStatus> {
-        let kind = self.info(name)?.kind;
-        let entry = self.connectors.get(name)?;
-        let connector = entry.status.clone()?;
-        let tasks = entry.tasks.iter();
-        let tasks = tasks.filter_map(|(index, task)| Some((*index, task.status.clone()?))).collect();
-        Some(ConnectorStatus { name: name.clone(), connector, tasks, kind })
     }
 
     fn next_operation(&mut self, operation: Operation) -> OperationId {

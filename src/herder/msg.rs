@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -13,11 +13,14 @@ use crate::api::offset::OffsetMap;
 use crate::api::registry::ConnectorClass;
 use crate::api::source::AlterOffsets;
 use crate::connector::ConnectorEvent;
+use crate::group::events::{GroupEvent, MemberCommand};
 use crate::health::StartupPhase;
 use crate::stdx::reply::{Reply, Unanswered};
 use crate::store::config_records::ConfigRecord;
 use crate::store::config_state::{RestartScope, TargetState};
 use crate::store::config_write::ConfigWrite;
+use crate::store::status_records::StatusRecord;
+use crate::store::status_table::StatusWrite;
 use crate::task::TaskEvent;
 
 /// Why a request was not done. `rest::error` gives each its status code.
@@ -299,12 +302,39 @@ pub enum HerderEvent {
     Connector(ConnectorEvent),
     /// A task did something.
     Task(TaskEvent),
+    /// The internal topics of a group have news.
+    Topics(TopicsEvent),
+    /// Records of the status topic were read.
+    StatusRead(Vec<StatusRecord>),
+    /// A status could not be written for the moment.
+    StatusUnwritten(StatusWrite),
+    /// The member of the group has news.
+    Group(GroupEvent),
+    /// The config topic was read to its end, or not in time; why.
+    CaughtUp(OperationId, Result<(), String>),
+    /// The leader may write the config topic in transactions, or why not.
+    Claimed(OperationId, Result<(), String>),
+    /// A transaction found that the leader may not any more.
+    ClaimLost,
     /// A change of offsets is done.
     OffsetsModified(OperationId, Result<AlterOffsets, HerderError>),
     /// The worker is to end.
     Stop,
     /// Nothing; a deadline may have passed.
     Wake,
+}
+
+/// News of the internal topics of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicsEvent {
+    /// What they wait for, in words that fit after «The worker is currently …».
+    Stage(String),
+    /// All of them were read to their ends.
+    Read,
+    /// The config topic cannot be read for the time being; why. `None` once it can again.
+    ConfigUnreadable(Option<String>),
+    /// The config topic is another than it was: what was read of it does not count, all of it follows.
+    ConfigAnew,
 }
 
 impl HerderEvent {
@@ -329,6 +359,11 @@ impl HerderEvent {
             HerderEvent::Connector(_) => "the news of a connector",
             HerderEvent::Task(_) => "the news of a task",
             HerderEvent::OffsetsModified(..) => "the result of an offset change",
+            HerderEvent::Topics(_) => "the news of the internal topics",
+            HerderEvent::StatusRead(_) | HerderEvent::StatusUnwritten(_) => "the states of other workers",
+            HerderEvent::Group(_) => "the news of the group",
+            HerderEvent::CaughtUp(..) => "the end of the config topic",
+            HerderEvent::Claimed(..) | HerderEvent::ClaimLost => "the news of the leader's producer",
             HerderEvent::Stop => "the request to stop",
             HerderEvent::Wake => "a deadline",
         }
@@ -420,8 +455,35 @@ pub enum Effect {
     ReadOffsets(ConnectorName, ConnectorClass, Settings, Reply<Answer<ConnectorOffsets>>),
     /// Change the offsets of a connector; ends in [`HerderEvent::OffsetsModified`].
     ModifyOffsets(OperationId, ConnectorName, ConnectorClass, Settings, OffsetsChange),
+    /// Tell the member of the group.
+    Member(MemberCommand),
+    /// Read the config topic to its end within that time; ends in [`HerderEvent::CaughtUp`].
+    CatchUp(OperationId, Duration),
+    /// Write a status; ends in [`HerderEvent::StatusRead`], or in [`HerderEvent::StatusUnwritten`] if it may be repeated.
+    WriteStatus(StatusWrite),
+    /// Write other records of the status topic: tombstones, topics that are used.
+    WriteStatusRecords(Vec<StatusRecord>),
+    /// Have the leader write the tasks of a connector that runs here; ends in [`HerderEvent::ConfigWritten`].
+    SubmitTasks(Box<SubmitTasks>),
+    /// Make the config topic this leader's own to write; ends in [`HerderEvent::Claimed`].
+    ClaimConfigTopic(OperationId),
+    /// Set a level of the log: the logger, and all whose names begin with its name.
+    SetLevel(String, String),
     /// End the worker.
     Exit(Exit),
+}
+
+/// Tasks on their way to the leader.
+#[derive(Debug, Clone)]
+pub struct SubmitTasks {
+    /// What ends with the answer.
+    pub operation: OperationId,
+    /// The connector.
+    pub name: ConnectorName,
+    /// Where the leader is reached.
+    pub leader_url: String,
+    /// The settings of the tasks as JSON, signed where the group signs.
+    pub proof: Proof,
 }
 
 /// Why the worker ends.
@@ -433,6 +495,8 @@ pub enum Exit {
     ConnectorFailed(String),
     /// The offsets could not be read.
     OffsetsUnreadable(String),
+    /// The group does not take this worker; why, and what to do.
+    GroupRefused(String),
 }
 
 /// The effects of one turn, in the order they are to be carried out; the answers to clients come last, so that a

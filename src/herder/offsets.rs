@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::msg::{Answer, Effect, Effects, HerderError, OffsetsChange, OffsetsDraft};
-use super::operations::Operation;
+use super::operations::{OffsetsRequest, Operation};
 use super::requests::is_stopped;
 use super::{Herder, class_of, not_found};
 use crate::api::ids::{ConnectorName, TopicPartition};
@@ -16,7 +16,44 @@ use crate::api::topic_name;
 use crate::stdx::reply::Reply;
 
 impl Herder {
-    pub(super) fn modify_offsets(
+    /// Changes offsets, if the connector is stopped; in a group after reading whether another worker has resumed it.
+    pub(super) fn take_offsets_change(
+        &mut self,
+        name: ConnectorName,
+        draft: OffsetsDraft,
+        reply: Reply<Answer<AlterOffsets>>,
+        effects: &mut Effects,
+    ) {
+        let sync_timeout = self.membership.group().map(|group| group.settings.sync_timeout);
+        match (self.membership.must_lead(), sync_timeout) {
+            (Err(why), _) => effects.answer(reply, Err(why)),
+            (Ok(()), None) => self.modify_offsets(name, draft, reply, effects),
+            (Ok(()), Some(timeout)) => {
+                let request = Box::new(OffsetsRequest { name, draft, reply });
+                let operation = self.next_operation(Operation::ReadingForOffsets(request));
+                effects.push(Effect::CatchUp(operation, timeout));
+            }
+        }
+    }
+
+    /// The config topic was read to its end for a change of offsets, or could not be.
+    pub(super) fn read_for_offsets(
+        &mut self,
+        request: OffsetsRequest,
+        outcome: Result<(), String>,
+        effects: &mut Effects,
+    ) {
+        let OffsetsRequest { name, draft, reply } = request;
+        match outcome {
+            Ok(()) => self.modify_offsets(name, draft, reply, effects),
+            Err(why) => {
+                let why = format!("Failed to perform synchronous read of the config topic: {why}");
+                effects.answer(reply, Err(HerderError::Failed(why)));
+            }
+        }
+    }
+
+    fn modify_offsets(
         &mut self,
         name: ConnectorName,
         draft: OffsetsDraft,

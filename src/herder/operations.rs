@@ -1,7 +1,7 @@
 //! Operations that go on outside and come back as events: checks and writes of settings, changes of offsets.
 
-use super::msg::{Answer, Draft, Effect, Effects, Exit, HerderError, OperationId, Written};
-use super::view::ConnectorInfo;
+use super::msg::{Answer, Draft, Effect, Effects, Exit, HerderError, OffsetsDraft, OperationId, Written};
+use super::view::{ConnectorInfo, ConnectorStatus};
 use super::{Herder, not_found};
 use crate::api::Settings;
 use crate::api::ids::{ConnectorName, Epoch};
@@ -48,6 +48,24 @@ pub(super) enum Operation {
     Targeting(Reply<Answer<()>>),
     /// Offsets are changed.
     ModifyingOffsets(ConnectorName, Reply<Answer<AlterOffsets>>),
+    /// The config topic is read to its end, so that a change of offsets finds what others have written there.
+    ReadingForOffsets(Box<OffsetsRequest>),
+    /// The config topic is read to its end for an assignment.
+    CatchingUp,
+    /// The config topic is claimed by this leader.
+    Claiming,
+    /// A session key is written.
+    PublishingKey,
+    /// A restart of parts of a connector is written; the answer tells which.
+    Restarting(Box<ConnectorStatus>, Reply<Answer<ConnectorStatus>>),
+}
+
+/// A change of offsets that waits.
+#[derive(Debug)]
+pub(super) struct OffsetsRequest {
+    pub(super) name: ConnectorName,
+    pub(super) draft: OffsetsDraft,
+    pub(super) reply: Reply<Answer<AlterOffsets>>,
 }
 
 impl Herder {
@@ -73,7 +91,11 @@ impl Herder {
                 asker
             }
         };
-        match outcome.and_then(|settings| self.check_name(&name, &asker).map(|()| settings)) {
+        let may_write = |settings| {
+            self.membership.must_lead()?;
+            self.check_name(&name, &asker).map(|()| settings)
+        };
+        match outcome.and_then(may_write) {
             Ok(settings) => {
                 let write = ConfigWrite::Connector { name: name.clone(), settings, target };
                 self.write_config(write, Operation::Writing(Write { name, target, asker }, None), effects);
@@ -109,7 +131,12 @@ impl Herder {
             | Operation::WritingTasks(..)
             | Operation::Ending(..)
             | Operation::Targeting(_)
-            | Operation::ModifyingOffsets(..) => false,
+            | Operation::ModifyingOffsets(..)
+            | Operation::ReadingForOffsets(_)
+            | Operation::CatchingUp
+            | Operation::Claiming
+            | Operation::PublishingKey
+            | Operation::Restarting(..) => false,
         })
     }
 
@@ -144,6 +171,9 @@ impl Herder {
 
     /// Writes a deletion.
     pub(super) fn delete(&mut self, name: ConnectorName, reply: Reply<Answer<()>>, effects: &mut Effects) {
+        if let Err(why) = self.membership.must_lead() {
+            return effects.answer(reply, Err(why));
+        }
         if !self.configs.contains(&name) {
             return effects.answer(reply, Err(not_found(&name)));
         }
@@ -155,6 +185,9 @@ impl Herder {
     pub(super) fn stop(&mut self, name: ConnectorName, reply: Reply<Answer<()>>, effects: &mut Effects) {
         if !self.configs.contains(&name) {
             return effects.answer(reply, Err(unknown(&name)));
+        }
+        if let Err(why) = self.membership.must_lead() {
+            return effects.answer(reply, Err(why));
         }
         let operation = Operation::Ending(name.clone(), reply);
         self.write_config(ConfigWrite::Stopped(name), operation, effects);

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskEntry, TaskRun};
+use super::membership::Share;
 use super::msg::{Effect, Effects, StartTask};
 use super::view::{RunState, Status};
 use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
@@ -25,6 +26,8 @@ pub(super) struct Wanted<'a> {
     /// `None` once it was deleted.
     pub(super) config: Option<&'a ConnectorConfig>,
     pub(super) class: Option<&'a ConnectorClass>,
+    /// What of it is this worker's to run.
+    pub(super) share: Share,
     /// Whether anything may run: not while the worker ends.
     pub(super) may_run: bool,
     pub(super) worker: &'a WorkerId,
@@ -39,7 +42,7 @@ impl<'a> Wanted<'a> {
     }
 
     pub(super) fn status(&self, state: RunState, trace: Option<&str>) -> Status {
-        let version = self.class.map(|_| VERSION);
+        let version = self.class.map(|_| VERSION.into());
         Status { state, worker: self.worker.clone(), trace: trace.map(Into::into), version }
     }
 
@@ -73,7 +76,9 @@ impl ConnectorEntry {
     }
 
     fn reconcile_instance(&mut self, wanted: &Wanted<'_>, last_epoch: &mut Epoch, effects: &mut Effects) {
-        let started = wanted.runnable().filter(|config| config.target == TargetState::Started);
+        let started = wanted
+            .runnable()
+            .filter(|config| config.target == TargetState::Started && wanted.share.has_instance());
         match self.instance {
             Instance::Starting(revision) | Instance::Running(revision) | Instance::Failed(revision) => {
                 let keep = started.is_some_and(|config| config.revision == revision) && !self.restart;
@@ -139,10 +144,16 @@ impl ConnectorEntry {
     fn rest_instance(&mut self, wanted: &Wanted<'_>) {
         self.restart = false;
         self.task_configs = TaskConfigs::Settled;
+        if !wanted.share.has_instance() && self.status.is_none() {
+            // It is another worker's to tell.
+            return;
+        }
         let state = match wanted.config.map(|config| config.target) {
-            Some(TargetState::Paused) => RunState::Paused,
-            Some(TargetState::Stopped) => RunState::Stopped,
-            Some(TargetState::Started) | None => RunState::Unassigned,
+            Some(TargetState::Paused) if wanted.share.has_instance() => RunState::Paused,
+            Some(TargetState::Stopped) if wanted.share.has_instance() => RunState::Stopped,
+            Some(TargetState::Started | TargetState::Paused | TargetState::Stopped) | None => {
+                RunState::Unassigned
+            }
         };
         self.status = Some(wanted.status(state, None));
     }
@@ -151,7 +162,10 @@ impl ConnectorEntry {
         let config = wanted.runnable().filter(|config| config.target != TargetState::Stopped);
         for (index, task) in &mut self.tasks {
             let id = TaskId { connector: wanted.name.clone(), index: *index };
-            let config = config.filter(|config| (*index as usize) < config.tasks.len());
+            let is_ours = |config: &&ConnectorConfig| {
+                (*index as usize) < config.tasks.len() && wanted.share.has_task(*index)
+            };
+            let config = config.filter(is_ours);
             task.reconcile(id, config, wanted, effects);
         }
         let Some(config) = config else {
@@ -188,7 +202,8 @@ impl ConnectorEntry {
         effects: &mut Effects,
     ) {
         let paused = config.target == TargetState::Paused;
-        for (index, settings) in (0..).zip(&config.tasks) {
+        let ours = (0..).zip(&config.tasks).filter(|(index, _)| wanted.share.has_task(*index));
+        for (index, settings) in ours {
             let task = self.tasks.entry(index).or_insert_with(TaskEntry::new);
             if task.run != TaskRun::Absent {
                 continue;

@@ -1,6 +1,7 @@
 //! The requests of clients, each with the checks that come before it is carried out.
 
 use super::connector_entry::{ConnectorEntry, Instance, TaskRun, Waiter};
+use super::membership::Membership;
 use super::msg::{Answer, ConnectorOffsets, Draft, Effect, Effects, HerderError, Request, Written};
 use super::operations::{Asker, Operation, Write};
 use super::view::{ConnectorInfo, ConnectorStatus, RunState};
@@ -59,7 +60,10 @@ impl Herder {
     /// Carries out a request of a worker whose stores are there.
     pub(super) fn serve(&mut self, request: Request, effects: &mut Effects) {
         match request {
-            Request::Health(reply) => effects.answer(reply, Ok(())),
+            Request::Health(reply) => {
+                self.probes.retain(Reply::is_wanted);
+                self.probes.push(reply);
+            }
             Request::Create { name, draft, target, reply } => {
                 self.write(Write { name, target, asker: Asker::Create(reply) }, draft, effects);
             }
@@ -78,32 +82,31 @@ impl Herder {
             Request::SetTarget(name, state, reply) => self.set_target(name, state, reply, effects),
             Request::Stop(name, reply) => self.stop(name, reply, effects),
             Request::Restart(name, reply) => self.restart(&name, reply, effects),
-            Request::RestartParts(name, scope, reply) => {
-                // Answered once it has been done: who asks for the status next sees what came of it.
-                match self.restart_parts(&name, scope) {
-                    Ok(status) => self.wait(&name, Waiter::PartsRestarted(Box::new(status), reply)),
-                    Err(why) => effects.answer(reply, Err(why)),
-                }
-            }
+            Request::RestartParts(name, scope, reply) => self.restart_parts(name, scope, reply, effects),
             Request::RestartTask(id, reply) => self.restart_task(&id, reply, effects),
             Request::ResetTopics(name, reply) => {
-                if let Some(entry) = self.connectors.get_mut(&name) {
-                    entry.topics.clear();
-                    self.changed.insert(name);
-                }
+                self.forget_topics(&name, effects);
                 effects.answer(reply, Ok(()));
             }
             Request::Offsets(name, reply) => self.show_offsets(name, reply, effects),
-            Request::ModifyOffsets(name, draft, reply) => self.modify_offsets(name, draft, reply, effects),
-            Request::SubmitTasks { reply, .. } => {
-                effects.answer(reply, Err(only_distributed("externally setting task configurations")));
+            Request::ModifyOffsets(name, draft, reply) => {
+                self.take_offsets_change(name, draft, reply, effects)
             }
+            Request::SubmitTasks { name, tasks, proof, reply } => match self.membership {
+                Membership::Alone => {
+                    effects.answer(reply, Err(only_distributed("externally setting task configurations")));
+                }
+                Membership::Group(_) => self.tasks_submitted(name, tasks, &proof, reply, effects),
+            },
             Request::Fence { reply, .. } => {
                 effects.answer(reply, Err(only_distributed("exactly-once source connectors")));
             }
-            Request::SetClusterLevel { reply, .. } => {
-                effects.answer(reply, Err(only_distributed("log levels of a cluster")));
-            }
+            Request::SetClusterLevel { namespace, level, reply } => match self.membership {
+                Membership::Alone => {
+                    effects.answer(reply, Err(only_distributed("log levels of a cluster")));
+                }
+                Membership::Group(_) => self.set_cluster_level(namespace, level, reply, effects),
+            },
         }
     }
 
@@ -120,6 +123,9 @@ impl Herder {
         reply: Reply<Answer<(Written, ConnectorInfo)>>,
         effects: &mut Effects,
     ) {
+        if let Err(why) = self.membership.must_lead() {
+            return effects.answer(reply, Err(why));
+        }
         let Some(config) = self.configs.connector(&name) else {
             return effects.answer(reply, Err(not_found(&name)));
         };
@@ -138,30 +144,47 @@ impl Herder {
         if !self.configs.contains(name) {
             return effects.answer(reply, Err(restart_unknown(name)));
         }
+        if let Err(why) = self.must_own_connector(name) {
+            return effects.answer(reply, Err(why));
+        }
         if let Some(entry) = self.connectors.get_mut(name) {
             entry.restart_instance();
         }
         self.wait(name, Waiter::Restarted(reply));
     }
 
-    fn restart_parts(&mut self, name: &ConnectorName, scope: RestartScope) -> Answer<ConnectorStatus> {
+    fn restart_parts(
+        &mut self,
+        name: ConnectorName,
+        scope: RestartScope,
+        reply: Reply<Answer<ConnectorStatus>>,
+        effects: &mut Effects,
+    ) {
+        if let Membership::Group(_) = self.membership {
+            return self.restart_parts_of_group(name, scope, reply, effects);
+        }
+        match self.restart_answer(&name, scope) {
+            // Answered once it has been done: who asks for the status next sees what came of it.
+            Ok(answer) => {
+                self.restart_read(&name, scope);
+                self.wait(&name, Waiter::PartsRestarted(Box::new(answer), reply));
+            }
+            Err(why) => effects.answer(reply, Err(why)),
+        }
+    }
+
+    /// The status of a connector with all that a restart covers restarting, also what is stopped and stays so.
+    pub(super) fn restart_answer(
+        &self,
+        name: &ConnectorName,
+        scope: RestartScope,
+    ) -> Answer<ConnectorStatus> {
         if !self.configs.contains(name) {
             return Err(restart_unknown(name));
         }
         let no_status = || HerderError::NotFound(format!("Status for connector {name} not found"));
-        let before = self.status(name).ok_or_else(no_status)?;
+        let mut answer = self.status(name).ok_or_else(no_status)?;
         let covers = |state: RunState| !scope.only_failed || state == RunState::Failed;
-        let Some(entry) = self.connectors.get_mut(name) else { return Err(no_status()) };
-        if covers(before.connector.state) {
-            entry.restart_instance();
-        }
-        let tasks = before.tasks.iter().filter(|(_, status)| scope.include_tasks && covers(status.state));
-        for (index, _) in tasks {
-            entry.restart_task(*index);
-        }
-        self.changed.insert(name.clone());
-        // The answer names all that the restart covers, also what is stopped and stays so.
-        let mut answer = before;
         if covers(answer.connector.state) {
             answer.connector.state = RunState::Restarting;
         }
@@ -178,6 +201,9 @@ impl Herder {
         if id.index as usize >= config.tasks.len() {
             let why = format!("Task {id} not found");
             return effects.answer(reply, Err(HerderError::NotFound(why)));
+        }
+        if let Err(why) = self.must_own_task(id) {
+            return effects.answer(reply, Err(why));
         }
         if let Some(entry) = self.connectors.get_mut(&id.connector) {
             entry.restart_task(id.index);
@@ -209,7 +235,7 @@ impl Herder {
 
 impl ConnectorEntry {
     /// Has the connector ended and started again, unless it is at rest.
-    fn restart_instance(&mut self) {
+    pub(super) fn restart_instance(&mut self) {
         if self.instance == Instance::Absent {
             return;
         }
@@ -221,7 +247,7 @@ impl ConnectorEntry {
     }
 
     /// Has a task ended and started again, unless it is not there.
-    fn restart_task(&mut self, index: u32) {
+    pub(super) fn restart_task(&mut self, index: u32) {
         let Some(task) = self.tasks.get_mut(&index) else { return };
         if task.run == TaskRun::Absent {
             return;

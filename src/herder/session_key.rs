@@ -146,15 +146,20 @@ impl SessionKeys {
         self.publishing = false;
     }
 
-    /// Whether a leader has to publish a new key now: there is none, it is used for too long, or it is not what the
-    /// settings of this worker ask for. Not while one is on its way.
+    /// Whether a leader has to publish a new key now: there is none to use. Not while one is on its way.
     pub fn must_publish(&self, now: Timestamp) -> bool {
+        !self.publishing && !self.is_usable(now)
+    }
+
+    /// Whether there is a key that a leader with these settings may use: it is what they ask for, and not used for too
+    /// long.
+    pub fn is_usable(&self, now: Timestamp) -> bool {
         let suits = |key: &SessionKey| {
             key.algorithm() == self.settings.key_algorithm.name()
                 && key.expose().len() == self.settings.key_bytes
         };
         let expired = self.expires_in(now).is_some_and(|left| left.is_zero());
-        !self.publishing && (expired || !self.key.as_ref().is_some_and(suits))
+        !expired && self.key.as_ref().is_some_and(suits)
     }
 
     /// How long the key is to be used yet; `None` if it does not end.

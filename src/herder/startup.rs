@@ -4,6 +4,7 @@
 //! connectors of the command line are created, all at once, beside what clients ask for. The worker is ready when
 //! each of them runs with all its tasks, or has failed to as far as that does not end the worker.
 
+use super::membership::Membership;
 use super::msg::{CommandLineConnector, Draft, Effect, Effects, Exit, HerderError, Request};
 use super::operations::{Asker, Operation, Write};
 use super::{Herder, Phase};
@@ -11,7 +12,7 @@ use crate::api::ids::ConnectorName;
 use crate::health::{Stage, StartupPhase};
 
 /// The most requests that are held while the stores are not there.
-const HELD_MAX: usize = 1024;
+pub(super) const HELD_MAX: usize = 1024;
 
 /// What is outstanding of the start.
 #[derive(Debug)]
@@ -64,10 +65,9 @@ impl Startup {
 }
 
 impl Herder {
-    pub(super) fn kafka_reached(&mut self, effects: &mut Effects) {
+    pub(super) fn kafka_reached(&mut self) {
         if let Phase::Starting(startup) = &mut self.phase {
             startup.kafka_reached = true;
-            self.begin_to_serve(effects);
         }
     }
 
@@ -76,16 +76,20 @@ impl Herder {
         match result {
             Ok(()) => {
                 startup.offsets_read = true;
-                self.begin_to_serve(effects);
             }
             Err(why) => effects.push(Effect::Exit(Exit::OffsetsUnreadable(why))),
         }
     }
 
-    /// Once all stores are there: creates the connectors of the command line and serves what was held.
+    /// Once all stores are there, and the worker has its place in its group: creates the connectors of the command line
+    /// and serves what was held.
     fn begin_to_serve(&mut self, effects: &mut Effects) {
         let Phase::Starting(startup) = &mut self.phase else { return };
-        if !(startup.kafka_reached && startup.offsets_read) {
+        let stores_are_there = match &self.membership {
+            Membership::Alone => startup.kafka_reached && startup.offsets_read,
+            Membership::Group(_) => self.membership.is_settled(),
+        };
+        if !stores_are_there {
             return;
         }
         let Some(command_line) = startup.command_line.take() else { return };
@@ -122,14 +126,12 @@ impl Herder {
 
     /// The worker is ready when nothing of the start is left.
     pub(super) fn go_on_with_start(&mut self, effects: &mut Effects) {
+        self.begin_to_serve(effects);
         let Phase::Starting(startup) = &self.phase else { return };
         if startup.command_line.is_some() || !startup.left.is_empty() {
             return;
         }
         self.phase = Phase::Ready;
         effects.push(Effect::Phase(StartupPhase::Ready));
-        for probe in self.probes.drain(..) {
-            effects.answer(probe, Ok(()));
-        }
     }
 }

@@ -127,7 +127,7 @@ impl<O: Outside> Turns<O> {
         #[cfg(feature = "faults")]
         crate::faults::hold_while_told("tick");
         let mut effects = Effects::default();
-        let wakeup = self.herder.tick(start.instant, event, &mut effects);
+        let wakeup = self.herder.tick(start, event, &mut effects);
         let now = self.clock.now();
         self.shared.stages.wait_for(self.herder.stage(), now);
         for effect in effects.drain() {

@@ -29,7 +29,7 @@ pub struct Status {
     /// Why it failed.
     pub trace: Option<Arc<str>>,
     /// The version of its plug-in, where it is known.
-    pub version: Option<&'static str>,
+    pub version: Option<Arc<str>>,
 }
 
 /// A connector as `GET /connectors/C` shows it.

@@ -89,8 +89,9 @@ impl LogConsumer {
     /// Settings that librdkafka refuses.
     pub fn new(settings: &ClientSettings, wake: Wake) -> Result<Self, KafkaFault> {
         let client = client_config(settings).create_with_context(LogEvents::default());
-        let mut client: BaseConsumer<LogEvents> = client
-            .map_err(|error| KafkaFault::new("make the consumer of the internal topics", &error).of_worker())?;
+        let mut client: BaseConsumer<LogEvents> = client.map_err(|error| {
+            KafkaFault::new("make the consumer of the internal topics", &error).of_worker()
+        })?;
         let main_is_ready = Arc::new(AtomicBool::new(true));
         client.set_nonempty_callback(waking(&main_is_ready, &wake));
         let client = Arc::new(client);
@@ -112,7 +113,8 @@ impl LogConsumer {
             // Before the assignment: then nothing that is fetched goes past this queue.
             let queue = self.client.split_partition_queue(topic, *partition);
             let mut queue = queue.ok_or_else(|| {
-                KafkaFault::other(what(topic), FaultKind::InvalidTopic, "the name is not possible").of_worker()
+                KafkaFault::other(what(topic), FaultKind::InvalidTopic, "the name is not possible")
+                    .of_worker()
             })?;
             // An error of an earlier assignment may be in it.
             while queue.poll(Duration::ZERO).is_some() {}
@@ -159,9 +161,9 @@ impl LogConsumer {
             return Some(read);
         }
         let count = self.partitions.len();
-        let ready = (0..count).map(|step| (self.next + step) % count).find(|index| {
-            self.partitions[*index].is_ready.swap(false, Ordering::AcqRel)
-        })?;
+        let ready = (0..count)
+            .map(|step| (self.next + step) % count)
+            .find(|index| self.partitions[*index].is_ready.swap(false, Ordering::AcqRel))?;
         self.next = ready + 1;
         Some(LogRead::Partition(self.read_partition(ready, batch)))
     }
@@ -178,12 +180,19 @@ impl LogConsumer {
                         format!("record {} came past the queue of its partition", message.offset()),
                     );
                     let (position, is_drained, fault) = (None, false, Some(fault));
-                    return Some(LogRead::Partition(PartitionRead { topic, partition, position, is_drained, fault }));
+                    return Some(LogRead::Partition(PartitionRead {
+                        topic,
+                        partition,
+                        position,
+                        is_drained,
+                        fault,
+                    }));
                 }
                 Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) => {
-                    let (kind, why) = self.client.context().take_error().unwrap_or_else(|| {
-                        (FaultKind::Unreachable, "no broker can be reached".to_owned())
-                    });
+                    let (kind, why) =
+                        self.client.context().take_error().unwrap_or_else(|| {
+                            (FaultKind::Unreachable, "no broker can be reached".to_owned())
+                        });
                     let what = "read the internal topics (Fetch)";
                     return Some(LogRead::ContactLost(KafkaFault::other(what, kind, why).of_worker()));
                 }

@@ -114,7 +114,8 @@ impl LogOffsets {
         let what = "look the brokers up (Metadata)";
         self.serve();
         let metadata = self.0.fetch_metadata(None, deadline.left(Clock.now().instant));
-        let metadata = metadata.map_err(|error| self.with_reason(KafkaFault::new(what, &error).of_worker()))?;
+        let metadata =
+            metadata.map_err(|error| self.with_reason(KafkaFault::new(what, &error).of_worker()))?;
         Ok(metadata.brokers().len())
     }
 

@@ -181,10 +181,7 @@ mod tests {
             ),
             (Code::PolicyViolation, Ok(Creation::Refused(fault(Code::PolicyViolation)))),
             (Code::UnsupportedVersion, Ok(Creation::NotAllowed(fault(Code::UnsupportedVersion)))),
-            (
-                Code::TopicAuthorizationFailed,
-                Ok(Creation::NotAllowed(fault(Code::TopicAuthorizationFailed))),
-            ),
+            (Code::TopicAuthorizationFailed, Ok(Creation::NotAllowed(fault(Code::TopicAuthorizationFailed)))),
             (Code::RequestTimedOut, Err(fault(Code::RequestTimedOut))),
             (Code::NotController, Err(fault(Code::NotController))),
         ] {

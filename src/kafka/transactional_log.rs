@@ -61,9 +61,7 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         let report = match result {
-            Ok(message) => {
-                Ok(RecordMetadata { partition: message.partition(), offset: message.offset() })
-            }
+            Ok(message) => Ok(RecordMetadata { partition: message.partition(), offset: message.offset() }),
             Err((error, _)) => Err(error.clone()),
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(report);

@@ -95,6 +95,20 @@ impl ConfigWrite {
         }
     }
 
+    /// Whether only the leader may write it.
+    pub fn is_leaders(&self) -> bool {
+        match self {
+            ConfigWrite::Target { .. } | ConfigWrite::LoggerLevel { .. } => false,
+            ConfigWrite::Connector { .. }
+            | ConfigWrite::Removed(_)
+            | ConfigWrite::Tasks { .. }
+            | ConfigWrite::Stopped(_)
+            | ConfigWrite::SessionKey(_)
+            | ConfigWrite::TaskCount { .. }
+            | ConfigWrite::Restart { .. } => true,
+        }
+    }
+
     /// What a client is told when it could not be written.
     pub fn failure(&self) -> &'static str {
         match self {

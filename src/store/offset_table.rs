@@ -85,7 +85,11 @@ impl OffsetTable {
         }
         let Some(index) = connectors.get_mut(connector) else { return };
         let hash = hasher.hash_one(key);
-        match index.entry(hash, |place| blocks.key(*place) == key, |place| hasher.hash_one(blocks.key(*place))) {
+        match index.entry(
+            hash,
+            |place| blocks.key(*place) == key,
+            |place| hasher.hash_one(blocks.key(*place)),
+        ) {
             Entry::Occupied(mut known) => {
                 if !blocks.overwrite(*known.get(), value) {
                     blocks.forget(*known.get());

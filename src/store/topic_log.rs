@@ -32,8 +32,8 @@ pub use error::{LogAnswer, LogError};
 pub use handle::{LogEntry, LogHandle};
 
 use crate::config::client::internal_topics::InternalTopicClients;
-pub use crate::kafka::log_records::{LogRecord, LogRecords};
 use crate::kafka::fault::KafkaFault;
+pub use crate::kafka::log_records::{LogRecord, LogRecords};
 use crate::stdx::thread::{self, JoinOnDrop};
 
 /// An internal topic as it is to be.
@@ -162,7 +162,8 @@ impl TopicLogs {
         topics: Vec<LogTopic>,
         on_stage: OnStage,
     ) -> Result<(TopicLogs, LogHandle), LogsNotStarted> {
-        let names: Vec<_> = topics.iter().map(|topic| (topic.spec.role, Arc::clone(&topic.spec.name))).collect();
+        let names: Vec<_> =
+            topics.iter().map(|topic| (topic.spec.role, Arc::clone(&topic.spec.name))).collect();
         let (handle, commands) = handle::new(names);
         let leader = match &clients.leader_producer {
             Some(settings) => Some(leader::Leader::start(settings.clone(), handle.clone())?),

@@ -115,7 +115,9 @@ impl TopicOffsetStore {
             | LogError::BeganAnew { .. }
             | LogError::Fenced(_)
             | LogError::NotClaimed
-            | LogError::NoTopic(_)) => OffsetStoreError::Read { store, class: error.class(), cause: Arc::new(error) },
+            | LogError::NoTopic(_)) => {
+                OffsetStoreError::Read { store, class: error.class(), cause: Arc::new(error) }
+            }
         }
     }
 }

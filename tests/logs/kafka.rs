@@ -91,7 +91,12 @@ fn a_broker_that_dies_and_comes_back_costs_nothing() {
     let logs = setup.start().following();
     let write = |number: usize| {
         let (done, written) = reply();
-        logs.handle.append(OFFSET, vec![entry(&format!("k{number}"), Some("v"))], Clock.deadline(SOON * 3), done);
+        logs.handle.append(
+            OFFSET,
+            vec![entry(&format!("k{number}"), Some("v"))],
+            Clock.deadline(SOON * 3),
+            done,
+        );
         written
     };
     let mut written: Vec<_> = (0..100).map(write).collect();

@@ -105,10 +105,8 @@ fn a_million_offsets_are_read_in_order() {
 fn what_the_embedded_broker_holds_is_read_in_order() {
     let broker = EmbeddedBroker::start().unwrap();
     let setup = Setup::embedded(&broker).only(OFFSET);
-    let producer: BaseProducer = rdkafka::ClientConfig::new()
-        .set("bootstrap.servers", broker.bootstrap_servers())
-        .create()
-        .unwrap();
+    let producer: BaseProducer =
+        rdkafka::ClientConfig::new().set("bootstrap.servers", broker.bootstrap_servers()).create().unwrap();
     write(&producer, &setup.name(OFFSET), 20_000);
     read(setup, 20_000);
 }

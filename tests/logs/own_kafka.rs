@@ -98,7 +98,8 @@ impl Kafka {
 
     /// A producer of somebody else with a transaction under way.
     pub(crate) fn transaction(&self) -> BaseProducer {
-        let producer: BaseProducer = self.client().set("transactional.id", unique("foreign")).create().unwrap();
+        let producer: BaseProducer =
+            self.client().set("transactional.id", unique("foreign")).create().unwrap();
         producer.init_transactions(SOON).unwrap();
         producer.begin_transaction().unwrap();
         producer

@@ -24,7 +24,7 @@ use herdsman::health::{SharedPhase, StageBoard};
 use herdsman::herder::msg::{ConnectorOffsets, Effect, HerderError, HerderEvent, OffsetsChange};
 use herdsman::herder::tick_thread::{INBOX_EVENTS_MAX, Outside, Shared, TickThread};
 use herdsman::herder::view::Views;
-use herdsman::herder::{Herder, HerderSettings};
+use herdsman::herder::{Herder, HerderSettings, Random};
 use herdsman::logging::level::LogLevel;
 use herdsman::logging::levels::Levels;
 use herdsman::rest::api::{ApiSettings, Mode, RestApi, RestParts, WorkerFacts};
@@ -66,9 +66,11 @@ impl Worker {
             worker: WorkerId::new("127.0.0.1:8083"),
             registry,
             task_stop_timeout: Duration::from_secs(5),
+            group: None,
+            random: Random(Arc::new(|_| Ok(()))),
         };
         let outside = MadeUp { validator: Arc::clone(&validator), offsets: BTreeMap::new() };
-        let herder = Herder::new(settings, Vec::new());
+        let herder = Herder::new(settings, Vec::new(), Clock.now());
         let (tick, _exits) = TickThread::start(herder, events, outside, shared.clone()).unwrap();
         let mut settings = api_settings();
         change(&mut settings);
@@ -373,6 +375,13 @@ impl Outside for MadeUp {
             | Effect::Publish(..)
             | Effect::AbandonConnector(..)
             | Effect::AbandonTask(..)
+            | Effect::Member(_)
+            | Effect::CatchUp(..)
+            | Effect::WriteStatus(_)
+            | Effect::WriteStatusRecords(_)
+            | Effect::SubmitTasks(_)
+            | Effect::ClaimConfigTopic(_)
+            | Effect::SetLevel(..)
             | Effect::Exit(_) => {}
         }
     }

@@ -15,11 +15,12 @@ use herdsman::herder::msg::{
     CommandLineConnector, ConnectorOffsets, Effect, Effects, Exit, HerderError, HerderEvent, OperationId,
 };
 use herdsman::herder::view::ConnectorView;
-use herdsman::herder::{Herder, HerderSettings};
-use herdsman::stdx::time::Clock;
+use herdsman::herder::{Herder, HerderSettings, Random as SessionRandom};
+use herdsman::stdx::time::{Clock, Now};
 use herdsman::store::config_state::{ConfigState, TargetState};
 use herdsman::store::config_write::ConfigWrite;
 use herdsman::task::{TaskEvent, TaskEventKind};
+use jiff::Timestamp;
 
 use crate::clients::{self, Client};
 use crate::fakes;
@@ -109,13 +110,15 @@ impl<'a> Sim<'a> {
             worker: WorkerId::new("worker:8083"),
             registry: fakes::registry(),
             task_stop_timeout: TASK_STOP,
+            group: None,
+            random: SessionRandom(Arc::new(|_| Ok(()))),
         };
         Sim {
             random,
             trace,
             schedule: Schedule::new(),
             start: Clock.now().instant,
-            herder: Herder::new(settings, command_line),
+            herder: Herder::new(settings, command_line, Clock.now()),
             wakeup: None,
             turns: 0,
             instances: Instances::default(),
@@ -319,7 +322,8 @@ impl<'a> Sim<'a> {
             self.note_event(&event);
             let mut effects = Effects::default();
             let now = self.start + self.schedule.now();
-            self.wakeup = self.herder.tick(now, event, &mut effects);
+            let wall = Timestamp::UNIX_EPOCH + self.schedule.now();
+            self.wakeup = self.herder.tick(Now { instant: now, wall }, event, &mut effects);
             assert!(self.wakeup.is_none_or(|at| at > now), "the herder wants to be woken in the past");
             self.check_no_early_answers();
             for effect in effects.drain() {
@@ -429,6 +433,13 @@ impl<'a> Sim<'a> {
                 self.schedule.at(at, Coming::OffsetsModified(operation, name));
             }
             Effect::Exit(exit) => self.exit(exit),
+            Effect::Member(_)
+            | Effect::CatchUp(..)
+            | Effect::WriteStatus(_)
+            | Effect::WriteStatusRecords(_)
+            | Effect::SubmitTasks(_)
+            | Effect::ClaimConfigTopic(_)
+            | Effect::SetLevel(..) => panic!("a worker that is alone wants nothing of a group"),
         }
     }
 
@@ -482,7 +493,7 @@ impl<'a> Sim<'a> {
                 let live = self.instances.all_live().map(|(who, _)| who.to_string());
                 assert_eq!(live.collect::<Vec<_>>(), [""; 0], "the worker ends while they run");
             }
-            Exit::ConnectorFailed(_) | Exit::OffsetsUnreadable(_) => {
+            Exit::ConnectorFailed(_) | Exit::OffsetsUnreadable(_) | Exit::GroupRefused(_) => {
                 let at = self.schedule.now() + self.random.delay();
                 self.schedule.at(at, Coming::Event(HerderEvent::Stop));
             }

@@ -68,8 +68,8 @@ pub fn internal_topic_clients(worker: &Settings) -> Result<InternalTopicClients,
     let admin = clients.admin();
     let offsets = clients.offsets();
     let consumer = clients.consumer("internal-topics", "read_uncommitted");
-    let committed_consumer = (support == "enabled")
-        .then(|| clients.consumer("internal-topics-committed", "read_committed"));
+    let committed_consumer =
+        (support == "enabled").then(|| clients.consumer("internal-topics-committed", "read_committed"));
     let producer = clients.producer("internal-topics", &[("delivery.timeout.ms", "2147483647")]);
     let status_producer = clients.producer("statuses", &[("retries", "0")]);
     let leader_producer =
@@ -230,7 +230,9 @@ mod tests {
             ("enable.idempotence", "true"),
         ];
         let clients = clients(&worker).unwrap();
-        for client in [&clients.admin, &clients.offsets, &clients.consumer, &clients.producer, &clients.status_producer] {
+        for client in
+            [&clients.admin, &clients.offsets, &clients.consumer, &clients.producer, &clients.status_producer]
+        {
             check(client, &[("bootstrap.servers", Some("b:1")), ("security.protocol", Some("ssl"))]);
         }
         check(&clients.admin, &[("client.id", Some("g-shared-admin"))]);
@@ -265,7 +267,10 @@ mod tests {
             ("linger.ms", Some("0")),
         ];
         check(&clients.producer, &in_order);
-        check(&clients.producer, &[("message.timeout.ms", Some("0")), ("client.id", Some("g-internal-topics"))]);
+        check(
+            &clients.producer,
+            &[("message.timeout.ms", Some("0")), ("client.id", Some("g-internal-topics"))],
+        );
         check(&clients.status_producer, &in_order);
         check(
             &clients.status_producer,
@@ -276,9 +281,12 @@ mod tests {
 
     #[test]
     fn exactly_once_support_adds_clients() {
-        for (support, commits, leads) in
-            [("", false, false), ("disabled", false, false), ("Preparing", false, true), ("ENABLED", true, true)]
-        {
+        for (support, commits, leads) in [
+            ("", false, false),
+            ("disabled", false, false),
+            ("Preparing", false, true),
+            ("ENABLED", true, true),
+        ] {
             let clients = clients(&[("group.id", "g"), ("exactly.once.source.support", support)]).unwrap();
             assert_eq!(clients.committed_consumer.is_some(), commits, "{support}");
             assert_eq!(clients.leader_producer.is_some(), leads, "{support}");
@@ -292,7 +300,10 @@ mod tests {
         let clients = clients(&worker).unwrap();
         check(
             clients.committed_consumer.as_ref().unwrap(),
-            &[("isolation.level", Some("read_committed")), ("client.id", Some("g-w-internal-topics-committed"))],
+            &[
+                ("isolation.level", Some("read_committed")),
+                ("client.id", Some("g-w-internal-topics-committed")),
+            ],
         );
         check(
             clients.leader_producer.as_ref().unwrap(),

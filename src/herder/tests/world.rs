@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::api::Settings;
 use crate::api::config_def::ConfigDef;
 use crate::api::connector::{Connector, ConnectorPlugin};
@@ -18,9 +20,9 @@ use crate::herder::msg::{
     Wakeup, Written,
 };
 use crate::herder::view::{ConnectorInfo, Views};
-use crate::herder::{Herder, HerderSettings};
+use crate::herder::{Herder, HerderSettings, Random};
 use crate::stdx::reply::{Pending, Reply, reply};
-use crate::stdx::time::Clock;
+use crate::stdx::time::{Clock, Now};
 use crate::store::config_state::TargetState;
 use crate::store::config_write::ConfigWrite;
 use crate::task::{TaskEvent, TaskEventKind};
@@ -82,9 +84,11 @@ impl World {
             worker: WorkerId::new("worker:8083"),
             registry: Arc::new(registry),
             task_stop_timeout,
+            group: None,
+            random: Random(Arc::new(|_| Ok(()))),
         };
         World {
-            herder: Herder::new(settings, command_line),
+            herder: Herder::new(settings, command_line, Clock.now()),
             now: Clock.now().instant,
             wakeup: None,
             views: Views::default(),
@@ -312,7 +316,8 @@ impl World {
 
     fn turn(&mut self, event: HerderEvent) {
         let mut effects = Effects::default();
-        self.wakeup = self.herder.tick(self.now, event, &mut effects);
+        self.wakeup =
+            self.herder.tick(Now { instant: self.now, wall: Timestamp::UNIX_EPOCH }, event, &mut effects);
         let mut echo = VecDeque::new();
         for effect in effects.drain() {
             self.carry_out(effect, &mut echo);
@@ -384,6 +389,13 @@ impl World {
             Effect::ResumeTask(id, epoch) => self.call_task("resume", &id, epoch, TaskEventKind::Resumed),
             Effect::StopTask(id, epoch) => self.call_task("stop", &id, epoch, TaskEventKind::Stopped),
             Effect::AbandonTask(id, _) => self.note(&format!("abandon {id}")),
+            Effect::Member(_)
+            | Effect::CatchUp(..)
+            | Effect::WriteStatus(_)
+            | Effect::WriteStatusRecords(_)
+            | Effect::SubmitTasks(_)
+            | Effect::ClaimConfigTopic(_)
+            | Effect::SetLevel(..) => panic!("a worker that is alone wants nothing of a group"),
         }
     }
 

@@ -113,7 +113,7 @@ impl<'a> TaskStatusBody<'a> {
 struct StateBody<'a> {
     state: &'static str,
     worker_id: &'a WorkerId,
-    version: Option<&'static str>,
+    version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<&'a str>,
 }
@@ -122,7 +122,7 @@ impl<'a> From<&'a Status> for StateBody<'a> {
     fn from(status: &'a Status) -> Self {
         let Status { state, worker, trace, version } = status;
         let trace = trace.as_deref().filter(|trace| !trace.is_empty());
-        StateBody { state: state.name(), worker_id: worker, version: *version, trace }
+        StateBody { state: state.name(), worker_id: worker, version: version.as_deref(), trace }
     }
 }
 
@@ -306,7 +306,12 @@ mod tests {
     }
 
     fn status(state: RunState, trace: Option<&str>, version: Option<&'static str>) -> Status {
-        Status { state, worker: WorkerId::new("h:1"), trace: trace.map(Into::into), version }
+        Status {
+            state,
+            worker: WorkerId::new("h:1"),
+            trace: trace.map(Into::into),
+            version: version.map(Into::into),
+        }
     }
 
     #[test]

@@ -136,8 +136,13 @@ impl fmt::Display for Obstacle {
             Obstacle::TooFewBrokers { topic, role, replicas, brokers } => {
                 let setting = format!("{}replication.factor", role.prefix());
                 match replicas {
-                    Some(replicas) => write!(f, "the topic '{topic}' is to have {replicas} replicas ({setting})")?,
-                    None => write!(f, "the topic '{topic}' is to have the broker's default of replicas ({setting}=-1)")?,
+                    Some(replicas) => {
+                        write!(f, "the topic '{topic}' is to have {replicas} replicas ({setting})")?
+                    }
+                    None => write!(
+                        f,
+                        "the topic '{topic}' is to have the broker's default of replicas ({setting}=-1)"
+                    )?,
                 }
                 match brokers {
                     Some(1) => f.write_str(", but the cluster has 1 broker")?,
@@ -147,7 +152,11 @@ impl fmt::Display for Obstacle {
                 write!(f, ". Start more brokers, or set {setting} to at most as many as there are")
             }
             Obstacle::Refused { role, why } => {
-                write!(f, "{why}. Check the settings that begin with {}, or create the topic by hand", role.prefix())
+                write!(
+                    f,
+                    "{why}. Check the settings that begin with {}, or create the topic by hand",
+                    role.prefix()
+                )
             }
             Obstacle::CleanupPolicy { topic, role, found } => write!(
                 f,
@@ -223,7 +232,9 @@ mod tests {
             assert_eq!(obstacle.is_none(), fine, "{policy}");
         }
         let text = policy_obstacle(TopicRole::Status, &topic, "delete").unwrap().to_string();
-        for word in ["'connect-configs'", "status.storage.topic", "cleanup.policy=delete", "cleanup.policy=compact"] {
+        for word in
+            ["'connect-configs'", "status.storage.topic", "cleanup.policy=delete", "cleanup.policy=compact"]
+        {
             assert!(text.contains(word), "{word} in {text}");
         }
     }
@@ -244,7 +255,12 @@ mod tests {
     #[test]
     fn an_obstacle_says_what_to_change() {
         let (topic, role): (Arc<str>, _) = ("t".into(), TopicRole::Offset);
-        let few = |replicas, brokers| Obstacle::TooFewBrokers { topic: Arc::clone(&topic), role, replicas, brokers };
+        let few = |replicas, brokers| Obstacle::TooFewBrokers {
+            topic: Arc::clone(&topic),
+            role,
+            replicas,
+            brokers,
+        };
         let missing = |reason| Obstacle::Missing { topic: Arc::clone(&topic), role, reason };
         for (obstacle, words) in [
             (

@@ -50,7 +50,9 @@ pub enum LogError {
     #[error("another worker has become the leader and writes the config topic now: {0}")]
     Fenced(KafkaFault),
     /// A write of the leader without a claim before it.
-    #[error("this worker has not claimed write privileges for the config topic: it must be the leader, and claim them first")]
+    #[error(
+        "this worker has not claimed write privileges for the config topic: it must be the leader, and claim them first"
+    )]
     NotClaimed,
     /// The logs have no such topic.
     #[error("the internal topics of this worker have no {0} topic")]

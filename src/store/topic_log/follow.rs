@@ -176,9 +176,8 @@ impl Topic {
     pub(super) fn beginnings(&self) -> Vec<ReadFrom> {
         let State::Ready { beginnings } = &self.state else { return Vec::new() };
         let topic = || Arc::clone(&self.spec.name);
-        let read_from = |(partition, offset): (i32, &i64)| {
-            ReadFrom { topic: topic(), partition, offset: *offset }
-        };
+        let read_from =
+            |(partition, offset): (i32, &i64)| ReadFrom { topic: topic(), partition, offset: *offset };
         (0..).zip(beginnings).map(read_from).collect()
     }
 
@@ -380,7 +379,10 @@ impl Topic {
                     self.was_read = true;
                     self.due = now.checked_add(CHECK);
                     let (name, end) = (&self.spec.name, self.ends.iter().sum::<i64>());
-                    log::info!("read the topic '{name}' to its end: {} partitions, {end} offsets", self.ends.len());
+                    log::info!(
+                        "read the topic '{name}' to its end: {} partitions, {end} offsets",
+                        self.ends.len()
+                    );
                     self.sink.read_to_end();
                 }
                 Waiter::Check => {}
@@ -390,8 +392,7 @@ impl Topic {
     }
 
     fn tell_progress(&mut self, now: Instant) {
-        let told_just_now =
-            self.told_progress.is_some_and(|told| now.saturating_duration_since(told) < TELL);
+        let told_just_now = self.told_progress.is_some_and(|told| now.saturating_duration_since(told) < TELL);
         if self.state != State::Reading || self.ends.is_empty() || told_just_now {
             return;
         }
@@ -406,12 +407,7 @@ impl Topic {
     }
 
     /// Somebody wrote, and wants to know when it was read.
-    pub(super) fn read_back(
-        &mut self,
-        targets: Vec<Target>,
-        request: Request,
-        at: &mut Moment<'_>,
-    ) {
+    pub(super) fn read_back(&mut self, targets: Vec<Target>, request: Request, at: &mut Moment<'_>) {
         match (&self.state, self.reading) {
             (State::Preparing | State::Ready { .. }, 0) => return self.early.push((targets, request)),
             (State::Preparing | State::Ready { .. }, _) => return self.refuse(request),
@@ -455,12 +451,7 @@ impl Topic {
     }
 
     /// The ends, or why they could not be listed.
-    pub(super) fn listed(
-        &mut self,
-        reading: u64,
-        ends: Result<Vec<i64>, KafkaFault>,
-        at: &mut Moment<'_>,
-    ) {
+    pub(super) fn listed(&mut self, reading: u64, ends: Result<Vec<i64>, KafkaFault>, at: &mut Moment<'_>) {
         if reading != self.reading || !self.is_read() {
             return;
         }
@@ -496,7 +487,7 @@ impl Topic {
 
     /// Does what is due.
     pub(super) fn timers(&mut self, now: Instant) {
-        if !self.due.is_some_and(|due| due <= now) {
+        if self.due.is_none_or(|due| due > now) {
             return;
         }
         self.due = None;
@@ -513,8 +504,7 @@ impl Topic {
 
     /// Answers those whose time is up.
     pub(super) fn expire(&mut self, now: Instant) {
-        let is_late =
-            |waiter: &Waiter| waiter.request().is_some_and(|request| request.deadline.passed(now));
+        let is_late = |waiter: &Waiter| waiter.request().is_some_and(|request| request.deadline.passed(now));
         let mut late = self.progress.take_if(is_late);
         for waiting in [Some(&mut self.unlisted), self.listing.as_mut()].into_iter().flatten() {
             late.extend(waiting.extract_if(.., |waiter| is_late(waiter)));
@@ -535,7 +525,8 @@ impl Topic {
     /// When something is due, or somebody's time is up.
     pub(super) fn next_timer(&self) -> Option<Instant> {
         let waiting = self.progress.waiting().chain(&self.unlisted).chain(self.listing.iter().flatten());
-        let requests = waiting.filter_map(Waiter::request).chain(self.early.iter().map(|(_, request)| request));
+        let requests =
+            waiting.filter_map(Waiter::request).chain(self.early.iter().map(|(_, request)| request));
         requests.map(|request| request.deadline.instant()).chain(self.due).min()
     }
 }

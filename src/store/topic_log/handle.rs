@@ -40,17 +40,9 @@ struct TopicGates {
 #[derive(Debug)]
 pub(super) enum Command {
     /// Write records.
-    Append {
-        topic: usize,
-        entries: Vec<LogEntry>,
-        request: Request,
-    },
+    Append { topic: usize, entries: Vec<LogEntry>, request: Request },
     /// Answer when records that are in the topic were read.
-    ReadBack {
-        topic: usize,
-        targets: Vec<Target>,
-        request: Request,
-    },
+    ReadBack { topic: usize, targets: Vec<Target>, request: Request },
     /// Answer when all that is in the topic now was read.
     ReadToEnd { topic: usize, request: Request },
 }
@@ -88,7 +80,13 @@ impl LogHandle {
 
     /// Writes records, together and in order, after all that were written before by this handle or a clone; answers
     /// when all are acknowledged and the sink has them. After an error some of them may be in the topic all the same.
-    pub fn append(&self, role: TopicRole, entries: Vec<LogEntry>, deadline: Deadline, done: Reply<LogAnswer>) {
+    pub fn append(
+        &self,
+        role: TopicRole,
+        entries: Vec<LogEntry>,
+        deadline: Deadline,
+        done: Reply<LogAnswer>,
+    ) {
         match self.topic(role).and_then(|(topic, gates)| Ok((topic, gates.enter_write()?))) {
             Err(error) => done.send(Err(error)),
             Ok(_) if entries.is_empty() => done.send(Ok(())),

@@ -32,17 +32,9 @@ pub(super) struct Leader {
 #[derive(Debug)]
 pub(super) enum LeaderCommand {
     /// Become the only one that can write.
-    Claim {
-        deadline: Deadline,
-        done: Reply<LogAnswer>,
-    },
+    Claim { deadline: Deadline, done: Reply<LogAnswer> },
     /// Write in one transaction.
-    Write {
-        topic: usize,
-        name: Arc<str>,
-        entries: Vec<LogEntry>,
-        request: Request,
-    },
+    Write { topic: usize, name: Arc<str>, entries: Vec<LogEntry>, request: Request },
 }
 
 impl LeaderCommand {

@@ -176,7 +176,10 @@ mod tests {
         progress.grow(8);
         progress.advance(7, 1);
         assert_eq!(progress.take_reached(), ["new partition"]);
-        assert_eq!(progress.offsets().filter(|(_, offset)| *offset > 0).collect::<Vec<_>>(), [(0, 5), (7, 1)]);
+        assert_eq!(
+            progress.offsets().filter(|(_, offset)| *offset > 0).collect::<Vec<_>>(),
+            [(0, 5), (7, 1)]
+        );
     }
 
     #[test]

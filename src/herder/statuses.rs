@@ -1,0 +1,164 @@
+//! The states of connectors and tasks in a group: what happens here is written to the status topic, and what is shown is
+//! what was read back from there, whoever wrote it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Herder;
+use super::connector_entry::{ConnectorEntry, TaskEntry};
+use super::membership::Membership;
+use super::msg::{Effect, Effects};
+use super::view::{ConnectorStatus, RunState, Status};
+use crate::api::ids::{ConnectorName, Generation, TaskId};
+use crate::stdx::time::Now;
+use crate::store::status_records::{StatusOf, StatusRecord, StoredStatus, TopicUse};
+use crate::store::status_table::{StatusWrite, WriteMode};
+
+impl Herder {
+    /// Records of the status topic were read.
+    pub(super) fn statuses_read(&mut self, records: Vec<StatusRecord>) {
+        let Some(group) = self.membership.group() else { return };
+        for record in records {
+            let name = match &record {
+                StatusRecord::Status(StatusOf::Connector(name), _) => name,
+                StatusRecord::Status(StatusOf::Task(id), _) => &id.connector,
+                StatusRecord::Topic { connector, .. } => connector,
+            };
+            self.changed.insert(name.clone());
+            group.statuses.read(record);
+        }
+    }
+
+    /// Writes what has changed of a connector and its tasks here.
+    pub(super) fn write_statuses(&mut self, name: &ConnectorName, effects: &mut Effects) {
+        let Some(group) = self.membership.group() else { return };
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        let generation = group.place().map(|place| place.generation).or(group.last_completed);
+        let generation = generation.unwrap_or(Generation::new(0));
+        let of_connector = StatusOf::Connector(name.clone());
+        let unwritten = entry.take_unwritten().map(|status| (of_connector, status));
+        let tasks = entry.tasks.iter_mut().filter_map(|(index, task)| {
+            let of = StatusOf::Task(TaskId { connector: name.clone(), index: *index });
+            Some((of, task.take_unwritten()?))
+        });
+        let unwritten: Vec<_> = unwritten.into_iter().chain(tasks).collect();
+        for (of, status) in unwritten {
+            let mode = write_mode(status.state);
+            let stored = StoredStatus {
+                state: status.state,
+                trace: status.trace,
+                worker: status.worker,
+                generation,
+                version: status.version,
+            };
+            if let Some(write) = group.statuses.write(of, stored, mode) {
+                effects.push(Effect::WriteStatus(write));
+            }
+        }
+    }
+
+    /// A status could not be written for the moment.
+    pub(super) fn status_unwritten(&mut self, write: StatusWrite, effects: &mut Effects) {
+        if self.membership.group().is_some_and(|group| group.statuses.may_repeat(&write)) {
+            effects.push(Effect::WriteStatus(write));
+        }
+    }
+
+    /// A task was seen to use a topic for the first time (KIP-558).
+    pub(super) fn topic_used(&mut self, now: Now, task: &TaskId, topic: &Arc<str>, effects: &mut Effects) {
+        let Some(group) = self.membership.group() else { return };
+        if group.statuses.topics(&task.connector).any(|(known, _)| known == topic) {
+            return;
+        }
+        let used = TopicUse { task: task.index, discovered_ms: now.wall.as_millisecond() };
+        let record = StatusRecord::Topic {
+            connector: task.connector.clone(),
+            topic: Arc::clone(topic),
+            used: Some(used),
+        };
+        effects.push(Effect::WriteStatusRecords(vec![record]));
+    }
+
+    /// Has it forgotten, here and by all workers, which topics a connector used.
+    pub(super) fn forget_topics(&mut self, name: &ConnectorName, effects: &mut Effects) {
+        if let Some(entry) = self.connectors.get_mut(name) {
+            entry.topics.clear();
+            self.changed.insert(name.clone());
+        }
+        if let Some(group) = self.membership.group() {
+            let tombstones = group.statuses.forget_topics(name);
+            if !tombstones.is_empty() {
+                effects.push(Effect::WriteStatusRecords(tombstones));
+            }
+        }
+    }
+
+    /// The topics that a connector used.
+    pub(super) fn topics_of(&self, name: &ConnectorName) -> BTreeSet<Arc<str>> {
+        match &self.membership {
+            Membership::Alone => {
+                self.connectors.get(name).map(|entry| entry.topics.clone()).unwrap_or_default()
+            }
+            Membership::Group(group) => {
+                group.statuses.topics(name).map(|(topic, _)| Arc::clone(topic)).collect()
+            }
+        }
+    }
+
+    /// How a connector and its tasks do; `None` until that is known.
+    pub(super) fn status(&self, name: &ConnectorName) -> Option<ConnectorStatus> {
+        let kind = self.info(name)?.kind;
+        let (connector, tasks) = match &self.membership {
+            Membership::Alone => {
+                let entry = self.connectors.get(name)?;
+                let tasks = entry.tasks.iter();
+                let tasks = tasks.filter_map(|(index, task)| Some((*index, task.status.clone()?))).collect();
+                (entry.status.clone()?, tasks)
+            }
+            Membership::Group(group) => {
+                let tasks = group.statuses.tasks(name).map(|(index, stored)| (index, shown(stored)));
+                (shown(group.statuses.connector(name)?), tasks.collect())
+            }
+        };
+        Some(ConnectorStatus { name: name.clone(), connector, tasks, kind })
+    }
+}
+
+/// That something ended or failed yields to what another worker has written of it since.
+fn write_mode(state: RunState) -> WriteMode {
+    match state {
+        RunState::Unassigned | RunState::Failed => WriteMode::Safe,
+        RunState::Running | RunState::Paused | RunState::Stopped | RunState::Restarting => WriteMode::Plain,
+    }
+}
+
+fn shown(stored: &StoredStatus) -> Status {
+    Status {
+        state: stored.state,
+        worker: stored.worker.clone(),
+        trace: stored.trace.clone(),
+        version: stored.version.clone(),
+    }
+}
+
+impl ConnectorEntry {
+    /// The status of the connector itself, if it was not written as it is now.
+    fn take_unwritten(&mut self) -> Option<Status> {
+        unwritten(&self.status, &mut self.written)
+    }
+}
+
+impl TaskEntry {
+    /// Its status, if it was not written as it is now.
+    fn take_unwritten(&mut self) -> Option<Status> {
+        unwritten(&self.status, &mut self.written)
+    }
+}
+
+fn unwritten(status: &Option<Status>, written: &mut Option<Status>) -> Option<Status> {
+    if status == written {
+        return None;
+    }
+    written.clone_from(status);
+    status.clone()
+}
