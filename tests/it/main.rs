@@ -7,6 +7,8 @@
     reason = "another process is watched: only the real clock tells its time"
 )]
 
+mod cluster;
+mod cluster_health;
 mod durability;
 mod exit_codes;
 mod health;

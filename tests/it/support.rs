@@ -55,6 +55,7 @@ pub(crate) struct WorkerSetup {
     folder: TempDir,
     settings: Vec<(String, String)>,
     connectors: Vec<PathBuf>,
+    mode: &'static str,
     embedded: bool,
     environment: Vec<(String, String)>,
     has_stdin: bool,
@@ -76,10 +77,27 @@ impl WorkerSetup {
             folder: TempDir::new().unwrap(),
             settings,
             connectors: Vec::new(),
+            mode: "standalone",
             embedded: true,
             environment: Vec::new(),
             has_stdin: false,
         }
+    }
+
+    /// A worker of a group in distributed mode, with an embedded broker: the topics are named after the group, and the work
+    /// of a worker that leaves is placed anew at once.
+    pub(crate) fn distributed(group: &str) -> Self {
+        let mut setup = WorkerSetup { mode: "distributed", ..WorkerSetup::new() };
+        setup.settings.retain(|(key, _)| key != "offset.storage.file.filename");
+        for (topic, name) in [("config", "configs"), ("offset", "offsets"), ("status", "statuses")] {
+            setup = setup
+                .set(&format!("{topic}.storage.topic"), format!("{group}-{name}"))
+                .set(&format!("{topic}.storage.replication.factor"), "1");
+        }
+        setup
+            .set("group.id", group)
+            .set("offset.storage.partitions", "3")
+            .set("scheduled.rebalance.max.delay.ms", "0")
     }
 
     /// Lets the test write to its standard input: [`Worker::stdin`].
@@ -152,9 +170,12 @@ impl WorkerSetup {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_herdsman"));
-        command.arg("standalone").current_dir(self.folder.path());
+        command.arg(self.mode).current_dir(self.folder.path());
         if self.embedded {
             command.arg("--embedded-kafka");
+            if self.mode == "distributed" {
+                command.args(["--bootstrap-file", "bootstrap"]);
+            }
         }
         command.args(["--url-file", "url"]).arg("worker.properties").args(&self.connectors);
         let log =

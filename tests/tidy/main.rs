@@ -200,7 +200,12 @@ fn functions_stay_short() {
                 .map_or(line, |line| line.split_once(' ').map_or(line, |(_, rest)| rest));
             line.starts_with("fn ") || line.starts_with("const fn ")
         };
-        for (first, line) in lines.iter().enumerate().filter(|(_, line)| begins(line)) {
+        // A declaration of a trait ends with its signature.
+        let has_body = |first: usize| {
+            lines[first..].iter().find(|line| line.ends_with([';', '{', '}'])).is_some_and(|line| !line.ends_with(';'))
+        };
+        let functions = lines.iter().enumerate().filter(|(first, line)| begins(line) && has_body(*first));
+        for (first, line) in functions {
             let indent = line.len() - line.trim_start().len();
             let end = format!("{}}}", " ".repeat(indent));
             let length = lines[first..].iter().position(|line| *line == end || line.ends_with(" {}"));

@@ -1,0 +1,221 @@
+//! Workers of a group: on the embedded broker, on a real Kafka, and beside a worker of Apache's.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use crate::support::{Answer, Kafka, SOON, Worker, WorkerSetup, kafka, try_send, wait_for, wait_until};
+
+/// How long a group may take to come to rest: a broker keeps a member that was killed for its session.
+const SETTLED: Duration = Duration::from_secs(60);
+
+fn ask(url: &str, method: &str, path: &str, body: Option<&Json>) -> Answer {
+    try_send(url, method, path, body).unwrap_or_else(|error| panic!("{method} {path} got no answer: {error}"))
+}
+
+fn create(url: &str, name: &str, config: &Json) {
+    let body = json!({"name": name, "config": config});
+    let created = ask(url, "POST", "/connectors", Some(&body));
+    assert_eq!(created.status, 201, "{created:?}");
+}
+
+/// Waits until the connector and so many tasks run, as this worker sees it; gives the workers that run them.
+fn running(url: &str, name: &str, tasks: usize) -> BTreeSet<String> {
+    wait_for(&format!("{name} with {tasks} tasks"), SETTLED, || {
+        let answer = ask(url, "GET", &format!("/connectors/{name}/status"), None);
+        let status = answer.json();
+        let parts: Vec<Json> = std::iter::once(status["connector"].clone())
+            .chain(status["tasks"].as_array().cloned().unwrap_or_default())
+            .collect();
+        let all_run = parts.iter().all(|part| part["state"] == "RUNNING");
+        if parts.len() == tasks + 1 && all_run {
+            let worker = |part: &Json| part["worker_id"].as_str().unwrap_or_default().to_owned();
+            Ok(parts.iter().map(worker).collect())
+        } else {
+            Err(answer)
+        }
+    })
+}
+
+fn idle_sink(topic: &str, tasks: u32) -> Json {
+    json!({
+        "connector.class": "org.apache.kafka.connect.tools.MockSinkConnector",
+        "topics": topic,
+        "tasks.max": tasks.to_string(),
+    })
+}
+
+/// A worker of a group on a real Kafka.
+fn member(kafka: &Kafka, group: &str) -> WorkerSetup {
+    WorkerSetup::distributed(group).kafka(&kafka.bootstrap)
+}
+
+#[test]
+fn a_group_needs_no_broker_but_the_embedded_one() {
+    let first = WorkerSetup::distributed("embedded").start().healthy();
+    let bootstrap = fs::read_to_string(first.folder().join("bootstrap")).unwrap();
+    create(first.url(), "a", &idle_sink("t", 1));
+    running(first.url(), "a", 1);
+    let second = WorkerSetup::distributed("embedded").kafka(bootstrap.trim()).start();
+    wait_until("the connector is known to the second worker", SETTLED, || {
+        second.get("/connectors").json() == json!(["a"])
+    });
+}
+
+#[test]
+fn what_one_worker_is_asked_another_does() {
+    let Some(kafka) = kafka() else { return };
+    let group = kafka.unique("forwarding");
+    let topic = kafka.topic("lines", 1);
+    let workers: Vec<Worker> = (0..2).map(|_| member(&kafka, &group).start().healthy()).collect();
+    let folder = TempDir::new().unwrap();
+    let [input, output] = ["in.txt", "out.txt"].map(|name| folder.path().join(name));
+    fs::write(&input, "one\ntwo\n").unwrap();
+    // One of the two leads, so one of the requests is forwarded, whichever it is.
+    let source = json!({"connector.class": "FileStreamSource", "file": input, "topic": topic});
+    create(workers[0].url(), "source", &source);
+    create(workers[1].url(), "sink", &json!({"connector.class": "FileStreamSink", "file": output, "topics": topic}));
+    wait_until("the lines pass", SETTLED, || fs::read_to_string(&output).is_ok_and(|text| text == "one\ntwo\n"));
+    for worker in &workers {
+        running(worker.url(), "source", 1);
+        wait_for("the offsets", SETTLED, || {
+            let answer = worker.get("/connectors/source/offsets");
+            let position = answer.json().pointer("/offsets/0/offset/position").cloned();
+            if position == Some(json!(8)) { Ok(()) } else { Err(answer) }
+        });
+    }
+    for (worker, path, method, status) in [
+        (0, "/connectors/sink/restart", "POST", 204),
+        (1, "/connectors/sink/restart", "POST", 204),
+        (0, "/connectors/sink/tasks/0/restart", "POST", 204),
+        (1, "/connectors/sink/tasks/0/restart", "POST", 204),
+        (1, "/connectors/source/pause", "PUT", 202),
+        (0, "/connectors/source/stop", "PUT", 204),
+        (1, "/connectors/sink/stop", "PUT", 204),
+    ] {
+        let answer = workers[worker].send(method, path, None);
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+    }
+    for worker in &workers {
+        worker.connector_state("source", "STOPPED");
+    }
+    for (worker, position) in [(0, 4), (1, 0)] {
+        let change = json!({"offsets": [{"partition": {"filename": input}, "offset": {"position": position}}]});
+        let altered = workers[worker].send("PATCH", "/connectors/source/offsets", Some(&change));
+        assert_eq!(altered.status, 200, "{altered:?}");
+    }
+    for (worker, name) in [(0, "source"), (1, "sink")] {
+        let deleted = workers[worker].send("DELETE", &format!("/connectors/{name}"), None);
+        assert_eq!(deleted.status, 204, "{deleted:?}");
+    }
+    for worker in &workers {
+        wait_until("nothing is configured", SETTLED, || worker.get("/connectors").json() == json!([]));
+    }
+}
+
+#[test]
+fn work_moves_to_who_is_there_and_comes_back_after_a_restart() {
+    let Some(kafka) = kafka() else { return };
+    let group = kafka.unique("moving");
+    let topic = kafka.topic("moved", 4);
+    let first = member(&kafka, &group).start().healthy();
+    create(first.url(), "sink", &idle_sink(&topic, 4));
+    assert_eq!(running(first.url(), "sink", 4).len(), 1);
+    let second = member(&kafka, &group).start().healthy();
+    wait_until("both have work", SETTLED, || running(first.url(), "sink", 4).len() == 2);
+    drop(second);
+    wait_until("the first has all of it", SETTLED, || running(first.url(), "sink", 4).len() == 1);
+    let first = first.kill_and_restart().healthy();
+    assert_eq!(running(first.url(), "sink", 4).len(), 1, "what is configured outlives the worker");
+    assert_eq!(first.get("/connectors/sink/config").json()["topics"], json!(topic));
+}
+
+/// Apache's own worker in distributed mode; killed when dropped.
+struct JavaWorker {
+    child: Child,
+    url: String,
+    folder: TempDir,
+}
+
+impl JavaWorker {
+    fn start(kafka: &Kafka, group: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let converter = "org.apache.kafka.connect.storage.StringConverter";
+        let mut text = format!(
+            "bootstrap.servers={}\ngroup.id={group}\nlisteners=http://127.0.0.1:{port}\n\
+             rest.advertised.host.name=127.0.0.1\nkey.converter={converter}\nvalue.converter={converter}\n\
+             scheduled.rebalance.max.delay.ms=0\noffset.flush.interval.ms=200\noffset.storage.partitions=3\n",
+            kafka.bootstrap
+        );
+        for (topic, name) in [("config", "configs"), ("offset", "offsets"), ("status", "statuses")] {
+            text.push_str(&format!(
+                "{topic}.storage.topic={group}-{name}\n{topic}.storage.replication.factor=1\n"
+            ));
+        }
+        let properties = folder.path().join("worker.properties");
+        fs::write(&properties, text).unwrap();
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
+        let child = Command::new(script)
+            .arg("connect-distributed")
+            .arg(&properties)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        JavaWorker { child, url: format!("http://127.0.0.1:{port}"), folder }
+    }
+
+    fn healthy(self) -> Self {
+        wait_for("Apache's worker is healthy", Duration::from_secs(120), || {
+            match try_send(&self.url, "GET", "/health", None) {
+                Ok(Answer { status: 200, .. }) => Ok(()),
+                other => Err((other, fs::read_to_string(self.folder.path().join("log")).unwrap_or_default())),
+            }
+        });
+        self
+    }
+}
+
+impl Drop for JavaWorker {
+    fn drop(&mut self) {
+        // The script has replaced itself by the virtual machine.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn apaches_worker_and_ours_are_one_group() {
+    let Some(kafka) = kafka() else { return };
+    let group = kafka.unique("mixed");
+    let topic = kafka.topic("shared", 4);
+    let java = JavaWorker::start(&kafka, &group).healthy();
+    create(&java.url, "sink", &idle_sink(&topic, 4));
+    running(&java.url, "sink", 4);
+    // Ours joins a group that Apache's worker leads, and takes its part.
+    let ours = member(&kafka, &group).start().healthy();
+    wait_until("both have work", SETTLED, || running(ours.url(), "sink", 4).len() == 2);
+    assert_eq!(running(&java.url, "sink", 4), running(ours.url(), "sink", 4));
+    let stopped = ours.send("PUT", "/connectors/sink/stop", None);
+    assert_eq!(stopped.status, 204, "forwarded to Apache's leader: {stopped:?}");
+    let resumed = ask(&java.url, "PUT", "/connectors/sink/resume", None);
+    assert_eq!(resumed.status, 202, "{resumed:?}");
+    wait_until("both have work again", SETTLED, || running(ours.url(), "sink", 4).len() == 2);
+    // Ours leads when Apache's is gone, and does all of the work; then Apache's joins the group that ours leads.
+    drop(java);
+    wait_until("ours has all of it", SETTLED, || running(ours.url(), "sink", 4).len() == 1);
+    let java = JavaWorker::start(&kafka, &group).healthy();
+    wait_until("both have work once more", SETTLED, || running(&java.url, "sink", 4).len() == 2);
+    let put = json!({"connector.class": "FileStreamSource", "file": "nowhere.txt", "topic": topic});
+    let created = ask(&java.url, "PUT", "/connectors/source/config", Some(&put));
+    assert_eq!(created.status, 201, "forwarded to our leader, signed in our words: {created:?}");
+    running(&java.url, "source", 1);
+    running(ours.url(), "source", 1);
+}
