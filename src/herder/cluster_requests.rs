@@ -62,9 +62,11 @@ impl Membership {
 
 impl Group {
     /// Somebody wants to know whether the coordinator answers: has it asked, unless it was or its answer is fresh.
-    pub(super) fn look_for_contact(&mut self, effects: &mut Effects) {
+    pub(super) fn look_for_contact(&mut self, now: Now, effects: &mut Effects) {
+        let is_fresh = self.has_fresh_contact(now);
         match &mut self.contact {
             Contact::At { asked: true, .. } | Contact::Lost { .. } => {}
+            Contact::At { .. } if is_fresh => {}
             Contact::At { asked, .. } => {
                 *asked = true;
                 effects.push(Effect::Member(MemberCommand::Probe));

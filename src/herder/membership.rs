@@ -315,12 +315,16 @@ impl Group {
 
     /// Whether a health request may be answered: everything else could be served, and the coordinator has just said so.
     pub(super) fn serves(&self, now: Now) -> bool {
-        let fresh = match &self.contact {
+        let has_key = !(self.leads() && self.signs()) || self.keys.is_usable(now.wall);
+        self.has_fresh_contact(now) && has_key && self.is_settled() && self.config_unreadable.is_none()
+    }
+
+    /// Whether the coordinator has answered just now.
+    pub(super) fn has_fresh_contact(&self, now: Now) -> bool {
+        match &self.contact {
             Contact::At { instant, .. } => now.instant.saturating_duration_since(*instant) <= CONTACT_FRESH,
             Contact::Lost { .. } => false,
-        };
-        let has_key = !(self.leads() && self.signs()) || self.keys.is_usable(now.wall);
-        fresh && has_key && self.is_settled() && self.config_unreadable.is_none()
+        }
     }
 
     /// What the member is doing or waiting for; `None` if nothing.
@@ -338,7 +342,9 @@ impl Group {
             Standing::Resolving(..) | Standing::Returning(_) => Some(Stage::ReadingConfigTopic),
             Standing::Away(_) => Some(Stage::BackingOff),
             Standing::Stable(_) if !self.is_settled() => Some(Stage::ClaimingConfigTopic),
-            Standing::Stable(_) if self.key_retry.is_some() => Some(Stage::WritingSessionKey),
+            Standing::Stable(_) if self.key_retry.is_some() || self.keys.is_publishing() => {
+                Some(Stage::WritingSessionKey)
+            }
             Standing::Stable(_) => None,
         };
         match (&self.contact, &self.standing) {

@@ -265,7 +265,7 @@ impl Herder {
         let serves = match &mut self.membership {
             Membership::Alone => true,
             Membership::Group(group) => {
-                group.look_for_contact(effects);
+                group.look_for_contact(now, effects);
                 group.serves(now)
             }
         };

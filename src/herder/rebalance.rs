@@ -134,6 +134,7 @@ impl Herder {
         if !self.connectors.iter().all(ended) {
             return false;
         }
+        self.drop_unconfigured();
         match self.protocols() {
             Ok(protocols) => {
                 effects.push(Effect::Member(MemberCommand::Join(protocols)));
@@ -142,6 +143,17 @@ impl Herder {
             Err(why) => effects.push(Effect::Exit(Exit::GroupRefused(why))),
         }
         true
+    }
+
+    /// What is not configured any more has ended here. To say that it is still held would keep its place in the balance of
+    /// a leader that never knew it.
+    fn drop_unconfigured(&mut self) {
+        let Membership::Group(group) = &mut self.membership else { return };
+        let tasks = |name: &ConnectorName| self.configs.connector(name).map_or(0, |config| config.tasks.len());
+        for holdings in [&mut group.held, &mut group.running] {
+            holdings.connectors.retain(|name| self.configs.contains(name));
+            holdings.tasks.retain(|id| (id.index as usize) < tasks(&id.connector));
+        }
     }
 
     /// What this worker offers when it joins.

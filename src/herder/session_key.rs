@@ -151,6 +151,11 @@ impl SessionKeys {
         !self.publishing && !self.is_usable(now)
     }
 
+    /// Whether a key of this worker is on its way into the config topic.
+    pub fn is_publishing(&self) -> bool {
+        self.publishing
+    }
+
     /// Whether there is a key that a leader with these settings may use: it is what they ask for, and not used for too
     /// long.
     pub fn is_usable(&self, now: Timestamp) -> bool {
