@@ -273,3 +273,84 @@ fn waking(is_ready: &Arc<AtomicBool>, wake: &Wake) -> impl Fn() + Send + Sync + 
         wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+    use super::*;
+    use crate::config::client::internal_topics::{internal_topic_clients, reading};
+    use crate::kafka::embedded::EmbeddedBroker;
+    use crate::stdx::time::Clock;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    /// A consumer of a topic with three records in its one partition, from an offset on.
+    fn read_from(broker: &EmbeddedBroker, offset: i64) -> (LogConsumer, crossbeam_channel::Receiver<()>) {
+        let topic: Arc<str> = "t".into();
+        broker.create_topic(&topic, 1).unwrap();
+        let mut config = ClientConfig::new();
+        let producer: BaseProducer =
+            config.set("bootstrap.servers", broker.bootstrap_servers()).create().unwrap();
+        for value in ["a", "b", "c"] {
+            producer.send(BaseRecord::to(&topic).key("k").payload(value)).unwrap();
+        }
+        producer.flush(SOON).unwrap();
+        let worker = [("bootstrap.servers", broker.bootstrap_servers()), ("group.id", "g")];
+        let worker = worker.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect();
+        let settings = reading(&internal_topic_clients(&worker).unwrap().consumer);
+        let (waker, woken) = crossbeam_channel::bounded(1);
+        let wake: Wake = Arc::new(move || {
+            waker.try_send(()).ok();
+        });
+        let mut consumer = LogConsumer::new(&settings, wake).unwrap();
+        consumer.read_from(&[ReadFrom { topic, partition: 0, offset }]).unwrap();
+        (consumer, woken)
+    }
+
+    /// Reads until there is a word about the partition that is wanted; gives it, and the values that came.
+    fn read_until(
+        (mut consumer, woken): (LogConsumer, crossbeam_channel::Receiver<()>),
+        wanted: impl Fn(&PartitionRead) -> bool,
+    ) -> (PartitionRead, Vec<String>) {
+        let deadline = Clock.deadline(SOON);
+        let (mut batch, mut values) = (LogRecords::default(), Vec::new());
+        loop {
+            match consumer.read(&mut batch) {
+                Some(LogRead::Partition(read)) => {
+                    let of_value = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+                    values.extend(batch.iter().filter_map(|record| record.value.map(of_value)));
+                    if wanted(&read) {
+                        return (read, values);
+                    }
+                }
+                Some(LogRead::ContactLost(fault)) => panic!("{fault}"),
+                None => woken.recv_deadline(deadline.instant()).unwrap(),
+            }
+        }
+    }
+
+    #[test]
+    fn records_come_with_the_position_after_them() {
+        let broker = EmbeddedBroker::start().unwrap();
+        let (read, values) = read_until(read_from(&broker, 1), |read| read.position == Some(3));
+        assert_eq!((&*read.topic, read.partition, values), ("t", 0, vec!["b".to_owned(), "c".to_owned()]));
+    }
+
+    #[test]
+    fn an_end_without_records_has_its_position() {
+        let broker = EmbeddedBroker::start().unwrap();
+        let (read, values) = read_until(read_from(&broker, 3), |read| read.position.is_some());
+        assert_eq!((read.position, values), (Some(3), Vec::new()));
+    }
+
+    #[test]
+    fn an_offset_that_is_not_there_is_told_with_topic_and_partition() {
+        let broker = EmbeddedBroker::start().unwrap();
+        let (read, _) = read_until(read_from(&broker, 100), |read| read.fault.is_some());
+        let fault = read.fault.unwrap();
+        assert_eq!(fault.kind(), FaultKind::NoOffset);
+        assert!(fault.to_string().contains("the topic 't' partition 0 (Fetch)"), "{fault}");
+    }
+}

@@ -76,14 +76,21 @@ impl LogOffsets {
             return Err(fault(&error));
         }
         let found = |partition| listed.find_partition(topic, partition).and_then(|found| offset_of(&found));
-        (0..partitions)
-            .map(|partition| {
-                found(partition).ok_or_else(|| {
-                    let detail = format!("no answer about partition {partition}");
-                    KafkaFault::other(what(), FaultKind::Unreachable, detail).of_worker()
-                })
-            })
-            .collect()
+        let offsets = (0..partitions).map(found).collect::<Option<Vec<_>>>();
+        if let Some(offsets) = offsets {
+            return Ok(offsets);
+        }
+        // A partition without an answer has no leader, or is no more.
+        let no_answer = |kind, why| KafkaFault::other(what(), kind, why).of_worker();
+        Err(match self.partitions(topic, deadline) {
+            Ok(None) => no_answer(FaultKind::UnknownTopic, "there is no such topic"),
+            Ok(Some(count)) if count < partitions => {
+                no_answer(FaultKind::UnknownPartition, "the topic has fewer partitions now")
+            }
+            Ok(Some(_)) | Err(_) => {
+                no_answer(FaultKind::Unreachable, "no broker has answered for all partitions")
+            }
+        })
     }
 
     /// How many partitions a topic has; `None` when there is no such topic. Does not make the broker create it.

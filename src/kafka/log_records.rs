@@ -1,10 +1,11 @@
 //! A batch of records of one partition of an internal topic. All its bytes lie in one buffer, which the next batch uses
 //! again: no record costs an allocation.
 
+use std::fmt;
 use std::ops::Range;
 
 /// A record of an internal topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LogRecord<'a> {
     /// The key; `None` is null.
     pub key: Option<&'a [u8]>,
@@ -16,8 +17,19 @@ pub struct LogRecord<'a> {
     pub timestamp: i64,
 }
 
+impl fmt::Debug for LogRecord<'_> {
+    /// Without the value: it may hold the password of a connector.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogRecord")
+            .field("key", &self.key.map(|key| key.escape_ascii().to_string()))
+            .field("value_bytes", &self.value.map(<[u8]>::len))
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Consecutive records of one partition, in the order of their offsets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct LogRecords {
     partition: i32,
     bytes: Vec<u8>,
@@ -25,7 +37,6 @@ pub struct LogRecords {
 }
 
 /// A record whose bytes lie in the buffer: key first, value after it.
-#[derive(Debug)]
 struct Placed {
     start: usize,
     key_bytes: Option<usize>,
@@ -92,6 +103,15 @@ impl LogRecords {
     }
 }
 
+impl fmt::Debug for LogRecords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogRecords")
+            .field("partition", &self.partition)
+            .field("records", &self.records.len())
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,9 +130,11 @@ mod tests {
         assert_eq!((batch.partition(), batch.len(), batch.bytes()), (3, 3, 8));
         batch.begin(4);
         assert!(batch.is_empty());
-        let second = record(Some(b"k"), Some(b"v"), 6);
+        let second = record(Some(b"k"), Some(b"secret"), 6);
         batch.push(second);
         assert_eq!(batch.iter().collect::<Vec<_>>(), [second]);
         assert_eq!(batch.partition(), 4);
+        let shown = format!("{batch:?} {second:?}");
+        assert!(!shown.contains("secret"), "{shown}");
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
@@ -62,15 +62,25 @@ impl OffsetTable {
     }
 
     /// All keys and values whose keys begin with `prefix`, which must end after the comma behind a connector's name; in
-    /// no order.
+    /// no order. They share one allocation.
     pub(super) fn of_connector(&self, prefix: &[u8]) -> Vec<(Bytes, Bytes)> {
-        let places = self.connectors.get(prefix).into_iter().flatten();
-        places
-            .map(|place| {
-                let (key, value) = (self.blocks.key(*place), self.blocks.value(*place));
-                ([prefix, key].concat().into(), Bytes::copy_from_slice(value))
-            })
-            .collect()
+        let Some(index) = self.connectors.get(prefix) else { return Vec::new() };
+        let mut bytes = BytesMut::new();
+        let mut ends = Vec::with_capacity(index.len());
+        for place in index {
+            bytes.extend_from_slice(prefix);
+            bytes.extend_from_slice(self.blocks.key(*place));
+            let key_end = bytes.len();
+            bytes.extend_from_slice(self.blocks.value(*place));
+            ends.push((key_end, bytes.len()));
+        }
+        let (bytes, mut start) = (bytes.freeze(), 0);
+        let slices = ends.into_iter().map(|(key_end, end)| {
+            let entry = (bytes.slice(start..key_end), bytes.slice(key_end..end));
+            start = end;
+            entry
+        });
+        slices.collect()
     }
 
     /// How many keys have a value.

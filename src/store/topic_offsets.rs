@@ -41,7 +41,7 @@ impl Offsets {
 
     /// What fills it with the records of the offset topic.
     pub fn sink(self: &Arc<Self>) -> Box<dyn LogSink> {
-        Box::new(OffsetSink(Arc::clone(self)))
+        Box::new(OffsetSink { offsets: Arc::clone(self), anew: None })
     }
 
     /// How many offsets there are.
@@ -64,29 +64,42 @@ impl Offsets {
 }
 
 /// Stores records as they come. A lookup waits for a batch at most.
-struct OffsetSink(Arc<Offsets>);
+struct OffsetSink {
+    offsets: Arc<Offsets>,
+    /// What the topic holds that took the place of the one that was read; it counts once it is complete.
+    anew: Option<OffsetTable>,
+}
 
 impl LogSink for OffsetSink {
     fn records(&mut self, records: &LogRecords) {
-        let mut table = self.0.write();
-        for record in records.iter() {
-            // Nobody asks for the null key.
-            if let Some(key) = record.key {
-                table.set(key, record.value);
-            }
+        match &mut self.anew {
+            Some(table) => store(table, records),
+            None => store(&mut self.offsets.write(), records),
         }
     }
 
-    fn read_to_end(&mut self) {}
+    fn read_to_end(&mut self) {
+        if let Some(table) = self.anew.take() {
+            *self.offsets.write() = table;
+        }
+    }
 
     fn begins_anew(&mut self, _: &str) {
-        // Who asks meanwhile waits for the end, so nobody sees the table half full.
-        *self.0.write() = OffsetTable::default();
+        self.anew = Some(OffsetTable::default());
     }
 
     fn unreadable(&mut self, _: &str) {}
 
     fn readable(&mut self) {}
+}
+
+fn store(table: &mut OffsetTable, records: &LogRecords) {
+    for record in records.iter() {
+        // Nobody asks for the null key.
+        if let Some(key) = record.key {
+            table.set(key, record.value);
+        }
+    }
 }
 
 impl TopicOffsetStore {
@@ -161,5 +174,37 @@ fn write_error(store: Arc<str>, error: LogError) -> OffsetStoreError {
         | LogError::NoTopic(_)) => {
             OffsetStoreError::Write { store, class: error.class(), cause: Arc::new(error) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::topic_log::LogRecord;
+
+    fn records(of: &[(Option<&str>, Option<&str>)]) -> LogRecords {
+        let mut records = LogRecords::of(0);
+        for (key, value) in of {
+            let (key, value) = (key.map(str::as_bytes), value.map(str::as_bytes));
+            records.push(LogRecord { key, value, offset: 0, timestamp: -1 });
+        }
+        records
+    }
+
+    #[test]
+    fn a_topic_that_begins_anew_counts_once_it_is_read() {
+        let offsets = Offsets::new();
+        let mut sink = offsets.sink();
+        let get = |key: &str| offsets.read().get(key.as_bytes());
+        sink.records(&records(&[(Some("old"), Some("1")), (Some("both"), Some("1")), (None, Some("x"))]));
+        sink.read_to_end();
+        assert_eq!((get("old"), get("both"), offsets.len()), (Some("1".into()), Some("1".into()), 2));
+        sink.begins_anew("another topic");
+        sink.records(&records(&[(Some("both"), Some("2"))]));
+        assert_eq!((get("old"), get("both")), (Some("1".into()), Some("1".into())));
+        sink.read_to_end();
+        assert_eq!((get("old"), get("both")), (None, Some("2".into())));
+        sink.records(&records(&[(Some("both"), None)]));
+        assert!(offsets.is_empty());
     }
 }

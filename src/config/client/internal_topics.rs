@@ -70,8 +70,15 @@ pub fn internal_topic_clients(worker: &Settings) -> Result<InternalTopicClients,
     let consumer = clients.consumer("internal-topics", "read_uncommitted");
     let committed_consumer =
         (support == "enabled").then(|| clients.consumer("internal-topics-committed", "read_committed"));
+<<<<<<< ours
     let producer = clients.producer("internal-topics", &[("delivery.timeout.ms", "2147483647")]);
     let status_producer = clients.producer("statuses", &[("retries", "0")]);
+=======
+    let producer = clients.producer("internal-topics", None, ("delivery.timeout.ms", "2147483647"));
+    // Java's default. Who writes a state decides whether it is still worth writing again.
+    let expires = Some(("delivery.timeout.ms", "120000"));
+    let status_producer = clients.producer("statuses", expires, ("retries", "0"));
+>>>>>>> theirs
     let leader_producer =
         matches!(support.as_str(), "preparing" | "enabled").then(|| clients.leader_producer(group));
     if !clients.errors.is_empty() {
@@ -144,16 +151,22 @@ impl Clients<'_> {
 
     /// Idempotence is off, as in Apache: one request in flight keeps the order, needs no more rights, and no producer
     /// has to be given up for a broker that lost track of it.
-    fn producer(&mut self, name: &str, lasting: &[(&str, &str)]) -> ClientSettings {
+    fn producer(
+        &mut self,
+        name: &str,
+        by_default: Option<(&str, &str)>,
+        always: (&str, &str),
+    ) -> ClientSettings {
         let client_id = format!("{}{name}", self.base);
-        let mut needed = vec![
+        let defaults: Vec<_> = PRODUCER_DEFAULTS.iter().copied().chain(by_default).collect();
+        let needed = [
             ("client.id", client_id.as_str()),
             ("acks", "all"),
             ("enable.idempotence", "false"),
             ("max.in.flight.requests.per.connection", "1"),
+            always,
         ];
-        needed.extend_from_slice(lasting);
-        self.make(ClientKind::Producer, &[], PRODUCER_DEFAULTS, &needed, &PRODUCER_FIXED)
+        self.make(ClientKind::Producer, &[], &defaults, &needed, &PRODUCER_FIXED)
     }
 
     fn leader_producer(&mut self, group: &str) -> ClientSettings {
@@ -274,7 +287,11 @@ mod tests {
         check(&clients.status_producer, &in_order);
         check(
             &clients.status_producer,
-            &[("message.timeout.ms", None), ("retries", Some("0")), ("client.id", Some("g-statuses"))],
+            &[
+                ("message.timeout.ms", Some("120000")),
+                ("retries", Some("0")),
+                ("client.id", Some("g-statuses")),
+            ],
         );
         assert_eq!((clients.committed_consumer, clients.leader_producer), (None, None));
     }

@@ -11,8 +11,7 @@ use crate::kafka::fault::KafkaFault;
 use crate::kafka::log_producer::{LogProducer, Written};
 use crate::kafka::producer::SendError;
 
-/// One producer, and the writes that go through it, in order.
-#[derive(Debug)]
+/// One producer, and the writes that go through it, in order. What is written may be secret, so it is not for logs.
 pub(super) struct Appends {
     producer: LogProducer,
     /// All that are not ended; those not sent yet come last.
@@ -20,7 +19,6 @@ pub(super) struct Appends {
 }
 
 /// A write of one or more records.
-#[derive(Debug)]
 struct Append {
     topic: usize,
     name: Arc<str>,

@@ -31,11 +31,13 @@ pub(super) struct Consumers {
 }
 
 impl Consumers {
-    /// Checks the settings by making the first consumer.
-    pub(super) fn new(settings: ClientSettings, wake: Wake) -> Result<Self, KafkaFault> {
-        let mut consumers = Consumers { settings, wake, from_beginning: None, news: None };
-        consumers.made(Reading::FromBeginning)?;
-        Ok(consumers)
+    pub(super) fn new(settings: ClientSettings, wake: Wake) -> Self {
+        Consumers { settings, wake, from_beginning: None, news: None }
+    }
+
+    /// Makes the consumer that is needed first, which shows whether librdkafka takes the settings.
+    pub(super) fn begin(&mut self) -> Result<(), KafkaFault> {
+        self.made(Reading::FromBeginning).map(drop)
     }
 
     fn place(&mut self, which: Reading) -> &mut Option<LogConsumer> {

@@ -36,8 +36,7 @@ struct TopicGates {
     reads: Gate,
 }
 
-/// What the thread of the logs is asked to do.
-#[derive(Debug)]
+/// What the thread of the logs is asked to do. What is written may be secret, so it is not for logs.
 pub(super) enum Command {
     /// Write records.
     Append { topic: usize, entries: Vec<LogEntry>, request: Request },

@@ -28,8 +28,7 @@ pub(super) struct Leader {
     _stop: Sender<Infallible>,
 }
 
-/// What it is asked to do.
-#[derive(Debug)]
+/// What it is asked to do. What is written may be secret, so it is not for logs.
 pub(super) enum LeaderCommand {
     /// Become the only one that can write.
     Claim { deadline: Deadline, done: Reply<LogAnswer> },

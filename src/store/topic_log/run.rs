@@ -72,7 +72,11 @@ impl Logs {
         });
         let settings = std::iter::once(&clients.consumer).chain(&clients.committed_consumer);
         let consumers = settings.map(|settings| Consumers::new(settings.clone(), Arc::clone(&wake)));
-        let consumers = consumers.collect::<Result<Vec<_>, _>>()?;
+        let mut consumers: Vec<_> = consumers.collect();
+        for topic in &topics {
+            let index = consumer_of(topic.spec.role, consumers.len());
+            consumers[index].begin()?;
+        }
         let writer = |settings| LogProducer::new(settings, Arc::clone(&wake)).map(Appends::new);
         let writers = [writer(&clients.producer)?, writer(&clients.status_producer)?];
         let offsets = LogOffsets::new(&clients.offsets)?;
