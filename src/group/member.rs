@@ -319,10 +319,9 @@ impl GroupMember {
 
     /// The place is given up, whether or not the coordinator knows.
     fn left(&mut self, at: Moment, actions: &mut Vec<Action>) {
-        let State::Leaving { then, is_commanded, .. } = std::mem::replace(&mut self.state, State::Unjoined)
-        else {
-            return;
-        };
+        let State::Leaving { then, is_commanded, .. } = &mut self.state else { return };
+        let (then, is_commanded) = (then.take(), *is_commanded);
+        self.state = State::Unjoined;
         self.place = Place::default();
         self.reason.clear();
         self.close_all(actions);

@@ -150,7 +150,7 @@ impl LoginExchange {
         }
         match self.mechanism {
             "OAUTHBEARER" if !message.is_empty() => return Err(refused_token(message)),
-            "SCRAM-SHA-256" | "SCRAM-SHA-512" => check_rounds(message)?,
+            "SCRAM-SHA-256" | "SCRAM-SHA-512" => check_scram(message)?,
             _ => {}
         }
         let next = self.step(Some(message))?;
@@ -165,10 +165,14 @@ impl LoginExchange {
     }
 }
 
-/// The broker's first message of SCRAM says how often to hash: `…,i=4096`.
-fn check_rounds(message: &[u8]) -> Result<(), String> {
-    let rounds = message.split(|byte| *byte == b',').find_map(|part| part.strip_prefix(b"i="));
-    let Some(rounds) = rounds else { return Ok(()) };
+/// Messages of SCRAM are attributes between commas, such as `r=…,s=…,i=4096`, where the last says how often to hash.
+/// `rsasl` relies on that form, and panics at any other.
+fn check_scram(message: &[u8]) -> Result<(), String> {
+    let mut attributes = message.split(|byte| *byte == b',');
+    if !attributes.clone().all(|attribute| matches!(attribute, [b'a'..=b'z' | b'A'..=b'Z', b'=', ..])) {
+        return Err("the broker sent what is no message of SCRAM".to_owned());
+    }
+    let Some(rounds) = attributes.find_map(|attribute| attribute.strip_prefix(b"i=")) else { return Ok(()) };
     let rounds = std::str::from_utf8(rounds).ok().and_then(|text| text.parse::<u32>().ok());
     match rounds {
         Some(rounds) if ROUNDS.contains(&rounds) => Ok(()),
@@ -291,12 +295,16 @@ mod tests {
         }
         let (mut exchange, _) = begin(&scram());
         assert!(exchange.answer(format!("r=other,s={salt},i=4096").as_bytes()).is_err(), "a foreign nonce");
-        let (mut exchange, first) = begin(&scram());
-        let nonce = first.rsplit("r=").next().unwrap();
-        let proof = exchange.answer(format!("r={nonce}x,s={salt},i=4096").as_bytes()).unwrap().unwrap();
-        assert!(String::from_utf8(proof).unwrap().starts_with("c=biws,r="));
-        assert!(exchange.answer(b"v=AAAA").is_err(), "a broker that does not know the password");
-        let (mut exchange, _) = begin(&scram());
-        assert!(exchange.answer(b"").is_err(), "a broker that lets in without a proof");
+        for last in ["v=AAAA", "e=invalid-proof", "", "v", ",v=AAAA"] {
+            let (mut exchange, first) = begin(&scram());
+            let nonce = first.rsplit("r=").next().unwrap();
+            let proof = exchange.answer(format!("r={nonce}x,s={salt},i=4096").as_bytes()).unwrap().unwrap();
+            assert!(String::from_utf8(proof).unwrap().starts_with("c=biws,r="));
+            assert!(exchange.answer(last.as_bytes()).is_err(), "no proof that it knows the password: {last}");
+        }
+        for first in ["", ",", "r", "r=x,s", "r=x,s=y,,", "r=x,s=y", "=,=,="] {
+            let (mut exchange, _) = begin(&scram());
+            assert!(exchange.answer(first.as_bytes()).is_err(), "{first}");
+        }
     }
 }

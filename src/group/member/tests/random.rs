@@ -224,8 +224,9 @@ impl Checked {
                 self.is_over = true;
                 self.join_is_open = false;
             }
-            GroupEvent::Left => self.last_lost = None,
-            GroupEvent::CoordinatorUnreachable { .. } | GroupEvent::PollTimeout => {}
+            // A new beginning: what was lost before does not count.
+            GroupEvent::Left | GroupEvent::PollTimeout => self.last_lost = None,
+            GroupEvent::CoordinatorUnreachable { .. } => {}
         }
     }
 
