@@ -149,7 +149,8 @@ impl Herder {
     /// a leader that never knew it.
     fn drop_unconfigured(&mut self) {
         let Membership::Group(group) = &mut self.membership else { return };
-        let tasks = |name: &ConnectorName| self.configs.connector(name).map_or(0, |config| config.tasks.len());
+        let tasks =
+            |name: &ConnectorName| self.configs.connector(name).map_or(0, |config| config.tasks.len());
         for holdings in [&mut group.held, &mut group.running] {
             holdings.connectors.retain(|name| self.configs.contains(name));
             holdings.tasks.retain(|id| (id.index as usize) < tasks(&id.connector));

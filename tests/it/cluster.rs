@@ -78,8 +78,14 @@ fn what_one_worker_is_asked_another_does() {
     // One of the two leads, so one of the requests is forwarded, whichever it is.
     let source = json!({"connector.class": "FileStreamSource", "file": input, "topic": topic});
     create(workers[0].url(), "source", &source);
-    create(workers[1].url(), "sink", &json!({"connector.class": "FileStreamSink", "file": output, "topics": topic}));
-    wait_until("the lines pass", SETTLED, || fs::read_to_string(&output).is_ok_and(|text| text == "one\ntwo\n"));
+    create(
+        workers[1].url(),
+        "sink",
+        &json!({"connector.class": "FileStreamSink", "file": output, "topics": topic}),
+    );
+    wait_until("the lines pass", SETTLED, || {
+        fs::read_to_string(&output).is_ok_and(|text| text == "one\ntwo\n")
+    });
     for worker in &workers {
         running(worker.url(), "source", 1);
         wait_for("the offsets", SETTLED, || {
@@ -104,7 +110,8 @@ fn what_one_worker_is_asked_another_does() {
         worker.connector_state("source", "STOPPED");
     }
     for (worker, position) in [(0, 4), (1, 0)] {
-        let change = json!({"offsets": [{"partition": {"filename": input}, "offset": {"position": position}}]});
+        let change =
+            json!({"offsets": [{"partition": {"filename": input}, "offset": {"position": position}}]});
         let altered = workers[worker].send("PATCH", "/connectors/source/offsets", Some(&change));
         assert_eq!(altered.status, 200, "{altered:?}");
     }

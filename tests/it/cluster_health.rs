@@ -104,16 +104,15 @@ fn topics_that_cannot_be_made_or_used_are_named_with_what_to_change() {
     wait_for("the stage that names the setting", SOON, || {
         let answer = worker.get("/health?timeout=200&verbose=true");
         let stage = stage_of(&answer);
-        let named = stage.contains(&format!("{group}-offsets")) && stage.contains("offset.storage.replication.factor");
+        let named = stage.contains(&format!("{group}-offsets"))
+            && stage.contains("offset.storage.replication.factor");
         if answer.status == 503 && named { Ok(()) } else { Err(answer) }
     });
 
     let group = kafka.unique("policy");
     let wrong = kafka.topic("not-compacted", 1);
-    let worker = WorkerSetup::distributed(&group)
-        .kafka(&kafka.bootstrap)
-        .set("config.storage.topic", &wrong)
-        .start();
+    let worker =
+        WorkerSetup::distributed(&group).kafka(&kafka.bootstrap).set("config.storage.topic", &wrong).start();
     wait_for("the stage that names the policy", SOON, || {
         let answer = worker.get("/health?timeout=200&verbose=true");
         let stage = stage_of(&answer);

@@ -200,16 +200,10 @@ fn functions_stay_short() {
                 .map_or(line, |line| line.split_once(' ').map_or(line, |(_, rest)| rest));
             line.starts_with("fn ") || line.starts_with("const fn ")
         };
-<<<<<<< ours
-        // A declaration of a trait ends with its signature.
-        let has_body = |first: usize| {
-            lines[first..].iter().find(|line| line.ends_with([';', '{', '}'])).is_some_and(|line| !line.ends_with(';'))
-=======
         // A method of a trait may be a declaration, which ends before anything is opened.
         let has_body = |first: usize| {
             let turn = lines[first..].iter().find(|line| line.ends_with(['{', '}', ';']));
             turn.is_some_and(|line| !line.ends_with(';'))
->>>>>>> theirs
         };
         let functions = lines.iter().enumerate().filter(|(first, line)| begins(line) && has_body(*first));
         for (first, line) in functions {

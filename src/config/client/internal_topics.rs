@@ -70,15 +70,10 @@ pub fn internal_topic_clients(worker: &Settings) -> Result<InternalTopicClients,
     let consumer = clients.consumer("internal-topics", "read_uncommitted");
     let committed_consumer =
         (support == "enabled").then(|| clients.consumer("internal-topics-committed", "read_committed"));
-<<<<<<< ours
-    let producer = clients.producer("internal-topics", &[("delivery.timeout.ms", "2147483647")]);
-    let status_producer = clients.producer("statuses", &[("retries", "0")]);
-=======
     let producer = clients.producer("internal-topics", None, ("delivery.timeout.ms", "2147483647"));
     // Java's default. Who writes a state decides whether it is still worth writing again.
     let expires = Some(("delivery.timeout.ms", "120000"));
     let status_producer = clients.producer("statuses", expires, ("retries", "0"));
->>>>>>> theirs
     let leader_producer =
         matches!(support.as_str(), "preparing" | "enabled").then(|| clients.leader_producer(group));
     if !clients.errors.is_empty() {

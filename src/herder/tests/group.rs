@@ -12,7 +12,9 @@ use crate::api::registry::Registry;
 use crate::group::events::{GroupEvent, MemberCommand, RejoinCause};
 use crate::group::protocol::{Assignment, AssignmentError, ConnectProtocol, Metadata, ProtocolVersion};
 use crate::health::StartupPhase;
-use crate::herder::msg::{Answer, Effect, Effects, Exit, HerderError, HerderEvent, OperationId, Request, TopicsEvent};
+use crate::herder::msg::{
+    Answer, Effect, Effects, Exit, HerderError, HerderEvent, OperationId, Request, TopicsEvent,
+};
 use crate::herder::session_key::KeySettings;
 use crate::herder::{GroupSettings, Herder, HerderSettings, Random};
 use crate::stdx::java_mac::MacAlgorithm;
@@ -132,7 +134,10 @@ impl Member {
             MemberCommand::Assign { .. } | MemberCommand::Probe | MemberCommand::Leave { .. } => None,
         });
         let protocols = join.expect("it does not join");
-        assert_eq!(protocols.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["sessioned", "compatible", "default"]);
+        assert_eq!(
+            protocols.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            ["sessioned", "compatible", "default"]
+        );
         Metadata::decode(&protocols[0].1).unwrap()
     }
 
@@ -140,7 +145,13 @@ impl Member {
         self.generation += 1;
         let generation = Generation::new(self.generation);
         let (member, leader) = ("ours".into(), leader.into());
-        self.group(GroupEvent::Joined { generation, member, leader, protocol: "sessioned".to_owned(), members });
+        self.group(GroupEvent::Joined {
+            generation,
+            member,
+            leader,
+            protocol: "sessioned".to_owned(),
+            members,
+        });
     }
 
     /// Joins as the only member, and takes what it has assigned itself.
@@ -165,7 +176,10 @@ impl Member {
             leader_url: OTHERS.to_owned(),
             config_offset: ConfigOffset::new(offset),
             connectors: connectors.iter().map(|name| (*name).into()).collect(),
-            tasks: tasks.iter().map(|(name, index)| TaskId { connector: (*name).into(), index: *index }).collect(),
+            tasks: tasks
+                .iter()
+                .map(|(name, index)| TaskId { connector: (*name).into(), index: *index })
+                .collect(),
             revoked_connectors: Vec::new(),
             revoked_tasks: Vec::new(),
             delay: Duration::ZERO,
@@ -224,7 +238,8 @@ fn a_worker_is_ready_when_it_leads_with_a_key_that_was_read_back() {
     member.event(HerderEvent::Topics(TopicsEvent::Stage("waiting for the topic 't'".to_owned())));
     assert_eq!((member.told(), member.stage()), (vec![], "waiting for the topic 't'".to_owned()));
     member.event(HerderEvent::Topics(TopicsEvent::Read));
-    let metadata = Metadata { url: OURS.to_owned(), config_offset: ConfigOffset::NOTHING_READ, allocation: None };
+    let metadata =
+        Metadata { url: OURS.to_owned(), config_offset: ConfigOffset::NOTHING_READ, allocation: None };
     let joins = member.joins_with();
     assert_eq!(joins, metadata);
     let metadata = joins.encode(ProtocolVersion::Sessioned).unwrap();
@@ -299,7 +314,9 @@ fn a_new_connector_makes_the_group_divide_the_work_anew() {
     assert_eq!(joins.config_offset, ConfigOffset::new(member.offset));
     let metadata = joins.encode(ProtocolVersion::Sessioned).unwrap();
     member.joined("ours", Some(vec![("ours".into(), metadata.into())]));
-    let Some(MemberCommand::Assign { assignments, .. }) = member.commands.pop() else { panic!("no assignment") };
+    let Some(MemberCommand::Assign { assignments, .. }) = member.commands.pop() else {
+        panic!("no assignment")
+    };
     let given = Assignment::decode(&assignments[0].1).unwrap();
     assert_eq!(given.connectors, [ConnectorName::from("a")]);
 }
@@ -345,7 +362,9 @@ fn a_follower_tells_who_leads_and_a_leader_who_has_the_work() {
     for request in [Request::Delete as fn(ConnectorName, _) -> Request, Request::Stop, Request::Restart] {
         let (reply, pending) = reply::<Answer<()>>();
         member.event(HerderEvent::Request(request("a".into(), reply)));
-        let Some(Err(HerderError::NotHere { url, .. })) = pending.poll() else { panic!("it answers for itself") };
+        let Some(Err(HerderError::NotHere { url, .. })) = pending.poll() else {
+            panic!("it answers for itself")
+        };
         assert_eq!(url.as_deref(), Some(OTHERS));
     }
     assert!(member.writes.is_empty());

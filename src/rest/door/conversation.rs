@@ -14,7 +14,7 @@ use super::request;
 use super::stream::{self, Stream};
 use crate::rest::framing::{Framer, RequestHead, Step};
 use crate::rest::http::{HttpResponse, ListenerLabel, Origin};
-use crate::rest::limits::BodyShare;
+use crate::rest::limits::{BodyShare, ServerLimits};
 use crate::rest::tls::Acceptor;
 use crate::stdx::time::Now;
 
@@ -22,6 +22,7 @@ use crate::stdx::time::Now;
 const BODY_BYTES_WITH_HEAD: usize = 16 * 1024;
 /// How much room for answers a connection keeps: most need less.
 const ANSWER_BYTES_KEPT: usize = 2048;
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A request that is complete.
 struct Received {
@@ -77,20 +78,23 @@ pub(super) fn run(floor: &Floor, admitted: &Admitted, label: ListenerLabel, acce
 
 impl Conversation<'_> {
     fn run(mut self) {
+        let mut silent_since = self.now();
         loop {
-            let after = match self.receive() {
+            let after = match self.receive(silent_since) {
                 Ok(received) => self.answer(received),
                 Err(NoRequest::Gone) => return,
                 Err(NoRequest::Refused { head, status, message }) => {
                     let begun = self.floor.clock.now();
                     let refusal = HttpResponse::error(status, &message);
-                    self.send(head.as_deref(), &refusal, After::Close, begun).map(|()| After::Close)
+                    self.send(head.as_deref(), &refusal, After::Close, begun).map(|at| (After::Close, at))
                 }
             };
             match after {
                 // A server that stops asks those who are silent to end, and this one may have been answered just then.
-                Ok(After::GoOn | After::SayGoOn) if !self.floor.connections.is_stopping() => {}
-                Ok(After::GoOn | After::SayGoOn | After::Close) => break,
+                Ok((After::GoOn | After::SayGoOn, answered)) if !self.floor.connections.is_stopping() => {
+                    silent_since = answered;
+                }
+                Ok((After::GoOn | After::SayGoOn | After::Close, _answered)) => break,
                 // The client is gone, or does not take the answer.
                 Err(_) => return,
             }
@@ -98,20 +102,25 @@ impl Conversation<'_> {
         self.stream.close(self.floor.limits.linger);
     }
 
+    fn now(&self) -> Instant {
+        self.floor.clock.now().instant
+    }
+
     /// Reads until a request is complete.
-    fn receive(&mut self) -> Result<Received, NoRequest> {
+    fn receive(&mut self, silent_since: Instant) -> Result<Received, NoRequest> {
         let limits = &self.floor.limits;
         let mut share = self.floor.bodies.share();
         let mut body = Vec::new();
-        let mut head: Option<(RequestHead, Instant)> = None;
+        let mut head: Option<RequestHead> = None;
+        let mut body_since = None;
         let mut begun = false;
-        self.stream.allow_reads(limits.idle_timeout);
+        self.stream.allow_reads(silent_since, limits.idle_timeout);
         loop {
             let step = self.framer.step(&mut body);
             match step {
                 Ok(Step::NeedMore) => {}
                 Ok(Step::Head(complete)) => {
-                    head = Some((complete, self.floor.clock.now().instant));
+                    head = Some(complete);
                     continue;
                 }
                 Ok(Step::Body) if share.grow_to(body.capacity()) => continue,
@@ -120,7 +129,7 @@ impl Conversation<'_> {
                     return Err(refused(head, 503, message));
                 }
                 Ok(Step::End) => match head {
-                    Some((head, _)) => return Ok(Received { head, body, share }),
+                    Some(head) => return Ok(Received { head, body, share }),
                     None => return Err(NoRequest::Gone),
                 },
                 Err(refusal) => return Err(refused(head, refusal.status(), &refusal.to_string())),
@@ -128,18 +137,19 @@ impl Conversation<'_> {
             match &mut head {
                 None if self.framer.has_begun() && !begun => {
                     begun = true;
-                    self.stream.allow_reads(limits.head_timeout);
+                    let now = self.now();
+                    self.stream.allow_reads(now, limits.head_timeout);
                 }
                 None => {}
-                Some((head, since)) => {
+                Some(head) => {
+                    let now = self.now();
                     if head.expects_continue && body.is_empty() && !self.framer.has_begun() {
                         head.expects_continue = false;
-                        self.stream.allow_writes(limits.transfer_grace);
-                        let now = self.floor.clock.now().instant;
-                        self.write_at_rate(b"HTTP/1.1 100 Continue\r\n\r\n", &mut 0, now)
-                            .map_err(|_| NoRequest::Gone)?;
+                        self.stream.allow_writes(now, limits.transfer_grace);
+                        self.write_at_rate(CONTINUE, &mut 0, now).map_err(|_| NoRequest::Gone)?;
                     }
-                    self.stream.allow_reads(self.left_of_transfer(body.len(), *since));
+                    let since = *body_since.get_or_insert(now);
+                    self.stream.allow_reads(now, left_of_transfer(limits, body.len(), since, now));
                 }
             }
             match self.stream.read(self.framer.space()) {
@@ -153,14 +163,9 @@ impl Conversation<'_> {
         }
     }
 
-    /// What is left of the time that a transfer may take of which so many bytes have passed.
-    fn left_of_transfer(&self, bytes: usize, since: Instant) -> Duration {
-        let spent = self.floor.clock.now().instant.saturating_duration_since(since);
-        self.floor.limits.transfer_allowance(bytes).saturating_sub(spent)
-    }
-
-    /// Has the handler answer a request, and sends what it says. An error means that the connection is beyond use.
-    fn answer(&mut self, received: Received) -> io::Result<After> {
+    /// Has the handler answer a request, and sends what it says; says when that had left. An error means that the
+    /// connection is beyond use.
+    fn answer(&mut self, received: Received) -> io::Result<(After, Instant)> {
         let begun = self.floor.clock.now();
         let Received { head, body, share } = received;
         let connection = self.admitted.connection();
@@ -175,9 +180,9 @@ impl Conversation<'_> {
         });
         drop(share);
         let after = self.after(&head);
-        let sent = self.send(Some(&head), &response, after, begun);
-        self.floor.connections.answered(connection, self.floor.clock.now().instant);
-        sent.map(|()| after)
+        let answered = self.send(Some(&head), &response, after, begun)?;
+        self.floor.connections.answered(connection, answered);
+        Ok((after, answered))
     }
 
     /// How the connection goes on after the answer to that request, as it looks now.
@@ -189,38 +194,43 @@ impl Conversation<'_> {
         }
     }
 
-    /// Sends an answer, with one write if it is short, and logs it once it has left.
+    /// Sends an answer, with one write if it is short, and logs it once it has left; says when that was.
     fn send(
         &mut self,
         head: Option<&RequestHead>,
         response: &HttpResponse,
         after: After,
         begun: Now,
-    ) -> io::Result<()> {
+    ) -> io::Result<Instant> {
         let unsent = answer::has_no_body(response.status) || head.is_some_and(|head| head.method() == "HEAD");
         let body = if unsent { &[] } else { response.body.as_ref() };
         let (first, rest) = body.split_at(body.len().min(BODY_BYTES_WITH_HEAD));
         let mut outgoing = std::mem::take(&mut self.outgoing);
         answer::write_head(response, after, &mut outgoing);
         outgoing.extend_from_slice(first);
-        let since = self.floor.clock.now().instant;
-        self.stream.allow_writes(self.floor.limits.transfer_grace);
+        let since = self.now();
+        self.stream.allow_writes(since, self.floor.limits.transfer_grace);
         let mut sent = 0;
         self.write_at_rate(&outgoing, &mut sent, since)?;
         self.write_at_rate(rest, &mut sent, since)?;
         outgoing.clear();
         outgoing.shrink_to(ANSWER_BYTES_KEPT);
         self.outgoing = outgoing;
-        self.log(head, response.status, sent, begun);
-        Ok(())
+        let answered = self.now();
+        if access_log::is_on() {
+            let peer = self.admitted.connection().peer();
+            let took = answered.saturating_duration_since(begun.instant);
+            access_log::Line { peer, at: begun.wall, head, status: response.status, bytes: sent, took }.log();
+        }
+        Ok(answered)
     }
 
     /// Writes all, as long as the client takes it at the least rate. `sent` counts what it has of this answer.
     fn write_at_rate(&mut self, mut bytes: &[u8], sent: &mut usize, since: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             if *sent > 0 {
-                let left = self.left_of_transfer(*sent, since);
-                self.stream.allow_writes(left);
+                let now = self.now();
+                self.stream.allow_writes(now, left_of_transfer(&self.floor.limits, *sent, since, now));
             }
             let written = self.stream.write(bytes)?;
             if written == 0 {
@@ -231,16 +241,13 @@ impl Conversation<'_> {
         }
         Ok(())
     }
-
-    fn log(&self, head: Option<&RequestHead>, status: u16, bytes: usize, begun: Now) {
-        if access_log::is_on() {
-            let took = self.floor.clock.now().instant.saturating_duration_since(begun.instant);
-            let peer = self.admitted.connection().peer();
-            access_log::Line { peer, at: begun.wall, head, status, bytes, took }.log();
-        }
-    }
 }
 
-fn refused(head: Option<(RequestHead, Instant)>, status: u16, message: &str) -> NoRequest {
-    NoRequest::Refused { head: head.map(|(head, _)| Box::new(head)), status, message: message.to_owned() }
+/// What is left of the time that a transfer may take of which so many bytes have passed.
+fn left_of_transfer(limits: &ServerLimits, bytes: usize, since: Instant, now: Instant) -> Duration {
+    limits.transfer_allowance(bytes).saturating_sub(now.saturating_duration_since(since))
+}
+
+fn refused(head: Option<RequestHead>, status: u16, message: &str) -> NoRequest {
+    NoRequest::Refused { head: head.map(Box::new), status, message: message.to_owned() }
 }

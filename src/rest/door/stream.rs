@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openssl::ssl::{ShutdownResult, SslStream};
 
@@ -41,8 +41,8 @@ struct Allowance {
 }
 
 impl Allowance {
-    fn begin(&mut self, clock: Clock, time: Duration) {
-        self.deadline = Some(clock.deadline(time));
+    fn begin(&mut self, now: Instant, time: Duration) {
+        self.deadline = Some(Deadline::after(now, time));
         self.unused = Some(time);
     }
 
@@ -105,8 +105,9 @@ impl Stream {
         connection.socket().set_nodelay(true)?;
         let mut timed = Timed::new(connection, clock);
         let Some(acceptor) = acceptor else { return Ok(Stream::Plain(timed)) };
-        timed.read.begin(clock, handshake);
-        timed.write.begin(clock, handshake);
+        let now = clock.now().instant;
+        timed.read.begin(now, handshake);
+        timed.write.begin(now, handshake);
         acceptor.accept(timed).map(|session| Stream::Tls(Box::new(session)))
     }
 
@@ -126,15 +127,13 @@ impl Stream {
     }
 
     /// All reads from now on, together, end `time` from now.
-    pub(super) fn allow_reads(&mut self, time: Duration) {
-        let timed = self.timed();
-        timed.read.begin(timed.clock, time);
+    pub(super) fn allow_reads(&mut self, now: Instant, time: Duration) {
+        self.timed().read.begin(now, time);
     }
 
     /// All writes from now on, together, end `time` from now.
-    pub(super) fn allow_writes(&mut self, time: Duration) {
-        let timed = self.timed();
-        timed.write.begin(timed.clock, time);
+    pub(super) fn allow_writes(&mut self, now: Instant, time: Duration) {
+        self.timed().write.begin(now, time);
     }
 
     /// Reads what is there; 0 at the end of the stream.
@@ -165,7 +164,8 @@ impl Stream {
 
     /// Ends the connection from this side; see [`linger`].
     pub(super) fn close(mut self, time: Duration) {
-        self.allow_writes(time);
+        let now = self.timed().clock.now().instant;
+        self.allow_writes(now, time);
         if let Stream::Tls(session) = &mut self {
             let _answered_later: Result<ShutdownResult, _> = session.shutdown();
         }
@@ -181,7 +181,7 @@ pub(super) fn linger(connection: &Arc<Connection>, time: Duration, clock: Clock)
         return;
     }
     let mut timed = Timed::new(connection, clock);
-    timed.read.begin(clock, time);
+    timed.read.begin(clock.now().instant, time);
     let mut dropped = [0; 1024];
     loop {
         match timed.read(&mut dropped) {
