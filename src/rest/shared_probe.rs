@@ -5,10 +5,10 @@
 //! answer it wakes one of those who wait, and that one wakes the others: its turn is short however many they are. An
 //! answer that was given before a probe came says nothing to that probe: it asks anew.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::{SendTimeoutError, Sender};
+use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 
 use crate::herder::msg::{Answer, HerderEvent, Request};
 use crate::stdx::reply::Reply;
@@ -22,10 +22,7 @@ pub(super) struct SharedProbe {
 
 /// One question, and those who wait for its answer.
 #[derive(Debug)]
-struct Round {
-    state: Mutex<RoundState>,
-    changed: Condvar,
-}
+struct Round(Mutex<RoundState>);
 
 #[derive(Debug)]
 struct RoundState {
@@ -33,10 +30,9 @@ struct RoundState {
     question: Option<Reply<Answer<()>>>,
     /// Whether the herder answered that it serves requests.
     outcome: Option<bool>,
-    /// How many wait to be woken; none of them has left for good before it has looked once more.
-    waiting: usize,
-    /// Whether all who wait have been woken for the outcome.
-    told: bool,
+    /// Those who wait to be woken, each with a number of its own. They look once more before they leave for good.
+    waiting: Vec<(u64, Sender<()>)>,
+    last_number: u64,
 }
 
 impl SharedProbe {
@@ -65,8 +61,7 @@ impl Round {
                     round.conclude(answer.is_ok());
                 }
             });
-            let state = RoundState { question: Some(question), outcome: None, waiting: 0, told: false };
-            Round { state: Mutex::new(state), changed: Condvar::new() }
+            Round(Mutex::new(RoundState { question: Some(question), outcome: None, waiting: Vec::new(), last_number: 0 }))
         })
     }
 
@@ -74,23 +69,19 @@ impl Round {
     fn conclude(&self, outcome: bool) {
         let mut state = self.lock();
         state.outcome = Some(outcome);
-        let waiting = state.waiting;
+        let first = state.waiting.pop();
         drop(state);
-        if waiting > 0 {
-            self.changed.notify_one();
-        }
+        wake(first);
     }
 
     fn wait(&self, inbox: &Sender<HerderEvent>, clock: Clock, deadline: Deadline) -> bool {
         let mut state = self.lock();
         loop {
             if let Some(outcome) = state.outcome {
-                let tells = !std::mem::replace(&mut state.told, true) && state.waiting > 0;
+                let others = std::mem::take(&mut state.waiting);
                 // Who is woken needs the lock at once.
                 drop(state);
-                if tells {
-                    self.changed.notify_all();
-                }
+                wake(others);
                 return outcome;
             }
             let left = deadline.left(clock.now().instant);
@@ -104,19 +95,32 @@ impl Round {
                 if unsent.is_some() {
                     // It is for one of those who have more time.
                     state.question = unsent;
-                    self.changed.notify_all();
+                    wake(std::mem::take(&mut state.waiting));
                 }
                 continue;
             }
-            state.waiting += 1;
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            state.waiting -= 1;
+            let (waker, woken) = bounded(1);
+            state.last_number += 1;
+            let number = state.last_number;
+            state.waiting.push((number, waker));
+            drop(state);
+            // Woken or not, it looks at the outcome once more.
+            drop(woken.recv_timeout(left));
+            state = self.lock();
+            state.waiting.retain(|(waiting, _)| *waiting != number);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, RoundState> {
         // Nothing panics while the lock is held.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(waiting: impl IntoIterator<Item = (u64, Sender<()>)>) {
+    for (_, waker) in waiting {
+        // It holds one message and this is the only one.
+        drop(waker.try_send(()));
     }
 }
 
@@ -179,7 +183,7 @@ mod tests {
         let reply = question(&inbox);
         std::thread::scope(|scope| {
             let late = scope.spawn(|| ask(&probe, &sender, SOON));
-            while probe.round.lock().unwrap().as_ref().unwrap().lock().waiting == 0 {
+            while probe.round.lock().unwrap().as_ref().unwrap().lock().waiting.is_empty() {
                 std::thread::yield_now();
             }
             reply.send(Ok(()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, Kafka, SOON, Worker, WorkerSetup, kafka, try_send, wait_for, wait_until};
+use crate::support::{Answer, Kafka, Worker, WorkerSetup, kafka, try_send, wait_for, wait_until};
 
 /// How long a group may take to come to rest: a broker keeps a member that was killed for its session.
 const SETTLED: Duration = Duration::from_secs(60);

@@ -201,8 +201,9 @@ impl Member {
             for group in write.records() {
                 self.read(group);
             }
-            let ended = operation.map(|operation| HerderEvent::ConfigWritten(operation, Ok(())));
-            ended.into_iter().for_each(|event| drop(self.event(event)));
+            if let Some(operation) = operation {
+                self.event(HerderEvent::ConfigWritten(operation, Ok(())));
+            }
         }
     }
 
