@@ -105,7 +105,7 @@ impl Round {
             state.waiting.push((number, waker));
             drop(state);
             // Woken or not, it looks at the outcome once more.
-            drop(woken.recv_timeout(left));
+            let _either_way = woken.recv_timeout(left);
             state = self.lock();
             state.waiting.retain(|(waiting, _)| *waiting != number);
         }
@@ -120,7 +120,7 @@ impl Round {
 fn wake(waiting: impl IntoIterator<Item = (u64, Sender<()>)>) {
     for (_, waker) in waiting {
         // It holds one message and this is the only one.
-        drop(waker.try_send(()));
+        let _taken = waker.try_send(());
     }
 }
 
