@@ -1,5 +1,6 @@
 //! Takes what the internal topics hold, and tells the herder. Runs on the thread of the logs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -116,16 +117,23 @@ impl LogSink for StatusSink {
     }
 }
 
-/// Tells the herder what the logs are doing, and that all of them were read.
+/// Tells the herder what the logs are doing, and that all of them were read. The topics are prepared side by side: one
+/// that something is in the way of is told before those that are merely on their way.
 pub fn on_stage(inbox: Sender<HerderEvent>) -> OnStage {
+    let mut stages = BTreeMap::new();
     Box::new(move |stage| {
         let event = match &stage {
             LogStage::Following => TopicsEvent::Read,
-            LogStage::Waiting { .. } => {
-                log::warn!("{stage}");
-                TopicsEvent::Stage(stage.to_string())
+            LogStage::Waiting { topic, .. }
+            | LogStage::Preparing { topic }
+            | LogStage::Reading { topic, .. } => {
+                if matches!(stage, LogStage::Waiting { .. }) {
+                    log::warn!("{stage}");
+                }
+                stages.insert(Arc::clone(topic), stage.clone());
+                let waiting = stages.values().find(|stage| matches!(stage, LogStage::Waiting { .. }));
+                TopicsEvent::Stage(waiting.unwrap_or(&stage).to_string())
             }
-            LogStage::Preparing { .. } | LogStage::Reading { .. } => TopicsEvent::Stage(stage.to_string()),
         };
         tell(&inbox, HerderEvent::Topics(event));
     })

@@ -61,7 +61,12 @@ impl Round {
                     round.conclude(answer.is_ok());
                 }
             });
-            Round(Mutex::new(RoundState { question: Some(question), outcome: None, waiting: Vec::new(), last_number: 0 }))
+            Round(Mutex::new(RoundState {
+                question: Some(question),
+                outcome: None,
+                waiting: Vec::new(),
+                last_number: 0,
+            }))
         })
     }
 

@@ -43,7 +43,7 @@ fn running(url: &str, name: &str, tasks: usize) -> BTreeSet<String> {
 
 fn idle_sink(topic: &str, tasks: u32) -> Json {
     json!({
-        "connector.class": "org.apache.kafka.connect.tools.MockSinkConnector",
+        "connector.class": "org.apache.kafka.connect.tools.VerifiableSinkConnector",
         "topics": topic,
         "tasks.max": tasks.to_string(),
     })
