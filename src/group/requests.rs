@@ -1,4 +1,4 @@
-//! What a member asks its coordinator, and what that answers: without versions and bytes, which are [`super::wire`]'s.
+//! What a member asks its coordinator, and what that answers: without versions and bytes, which are left to `wire`.
 
 use bytes::Bytes;
 
