@@ -1,17 +1,16 @@
 //! Health requests that wait at the same time share one question to the herder.
 //!
 //! The first of them asks; who comes while it is unanswered joins. Each waits with its own deadline and leaves when
-//! that has passed. So a tick thread that is stuck finds one message of all the probes that came meanwhile. With its
-//! answer it wakes one of those who wait, and that one wakes the others: its turn is short however many they are. An
-//! answer that was given before a probe came says nothing to that probe: it asks anew.
+//! that has passed; one of those who stay goes on listening. So a tick thread that is stuck finds one message of all
+//! the probes that came meanwhile. An answer that was given before a probe came says nothing to that probe: it asks
+//! anew.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{SendTimeoutError, Sender};
 
 use crate::herder::msg::{Answer, HerderEvent, Request};
-use crate::stdx::reply::Reply;
+use crate::stdx::reply::{Pending, Reply, reply};
 use crate::stdx::time::{Clock, Deadline};
 
 /// The question that is outstanding, if any. Shared by all threads that answer requests.
@@ -22,17 +21,20 @@ pub(super) struct SharedProbe {
 
 /// One question, and those who wait for its answer.
 #[derive(Debug)]
-struct Round(Mutex<RoundState>);
+struct Round {
+    pending: Pending<Answer<()>>,
+    state: Mutex<RoundState>,
+    changed: Condvar,
+}
 
 #[derive(Debug)]
 struct RoundState {
-    /// Taken by who puts it into the inbox; back again if there was no room.
-    question: Option<Reply<Answer<()>>>,
+    /// The answering half, until it is in the inbox.
+    unsent: Option<Reply<Answer<()>>>,
+    /// Whether one of those who wait sends the question or listens for the answer.
+    driven: bool,
     /// Whether the herder answered that it serves requests.
     outcome: Option<bool>,
-    /// Those who wait to be woken, each with a number of its own. They look once more before they leave for good.
-    waiting: Vec<(u64, Sender<()>)>,
-    last_number: u64,
 }
 
 impl SharedProbe {
@@ -45,105 +47,80 @@ impl SharedProbe {
     fn join(&self) -> Arc<Round> {
         let mut current = self.round.lock().unwrap_or_else(PoisonError::into_inner);
         match &*current {
-            Some(round) if round.lock().outcome.is_none() => Arc::clone(round),
-            Some(_) | None => Arc::clone(current.insert(Round::new())),
+            Some(round) if !round.pending.is_answered() => Arc::clone(round),
+            Some(_) | None => Arc::clone(current.insert(Arc::new(Round::new()))),
         }
     }
 }
 
 impl Round {
-    fn new() -> Arc<Self> {
-        Arc::new_cyclic(|round: &Weak<Round>| {
-            let round = Weak::clone(round);
-            // Gone only when nobody waits and nobody can join any more.
-            let question = Reply::calling(move |answer: Answer<()>| {
-                if let Some(round) = round.upgrade() {
-                    round.conclude(answer.is_ok());
-                }
-            });
-            Round(Mutex::new(RoundState {
-                question: Some(question),
-                outcome: None,
-                waiting: Vec::new(),
-                last_number: 0,
-            }))
-        })
-    }
-
-    /// Takes the answer, on the tick thread.
-    fn conclude(&self, outcome: bool) {
-        let mut state = self.lock();
-        state.outcome = Some(outcome);
-        let first = state.waiting.pop();
-        drop(state);
-        wake(first);
+    fn new() -> Self {
+        let (reply, pending) = reply();
+        let state = RoundState { unsent: Some(reply), driven: false, outcome: None };
+        Round { pending, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn wait(&self, inbox: &Sender<HerderEvent>, clock: Clock, deadline: Deadline) -> bool {
         let mut state = self.lock();
         loop {
             if let Some(outcome) = state.outcome {
-                let others = std::mem::take(&mut state.waiting);
-                // Who is woken needs the lock at once.
-                drop(state);
-                wake(others);
                 return outcome;
             }
             let left = deadline.left(clock.now().instant);
             if left.is_zero() {
                 return false;
             }
-            if let Some(question) = state.question.take() {
-                drop(state);
-                let unsent = send(question, inbox, deadline.left(clock.now().instant));
-                state = self.lock();
-                if unsent.is_some() {
-                    // It is for one of those who have more time.
-                    state.question = unsent;
-                    wake(std::mem::take(&mut state.waiting));
-                }
+            if state.driven {
+                state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }
-            let (waker, woken) = bounded(1);
-            state.last_number += 1;
-            let number = state.last_number;
-            state.waiting.push((number, waker));
+            state.driven = true;
+            let unsent = state.unsent.take();
             drop(state);
-            // Woken or not, it looks at the outcome once more.
-            let _either_way = woken.recv_timeout(left);
+            let (unsent, outcome) = self.drive(unsent, inbox, clock, deadline);
             state = self.lock();
-            state.waiting.retain(|(waiting, _)| *waiting != number);
+            *state = RoundState { unsent, driven: false, outcome };
+            self.changed.notify_all();
+        }
+    }
+
+    /// Sends the question, unless that was done before, and listens for the answer. Gives back what it could not send.
+    fn drive(
+        &self,
+        unsent: Option<Reply<Answer<()>>>,
+        inbox: &Sender<HerderEvent>,
+        clock: Clock,
+        deadline: Deadline,
+    ) -> (Option<Reply<Answer<()>>>, Option<bool>) {
+        if let Some(reply) = unsent {
+            let event = HerderEvent::Request(Request::Health(reply));
+            match inbox.send_timeout(event, deadline.left(clock.now().instant)) {
+                Ok(()) => {}
+                Err(SendTimeoutError::Timeout(HerderEvent::Request(Request::Health(reply)))) => {
+                    return (Some(reply), None);
+                }
+                // The tick thread has ended.
+                Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => {
+                    return (None, Some(false));
+                }
+            }
+        }
+        match self.pending.wait(deadline.left(clock.now().instant)) {
+            Ok(answer) => (None, Some(answer.is_ok())),
+            Err(_timed_out) => (None, None),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, RoundState> {
         // Nothing panics while the lock is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn wake(waiting: impl IntoIterator<Item = (u64, Sender<()>)>) {
-    for (_, waker) in waiting {
-        // It holds one message and this is the only one.
-        let _taken = waker.try_send(());
-    }
-}
-
-/// Puts the question into the inbox; gives it back if there was no room for so long.
-fn send(
-    question: Reply<Answer<()>>,
-    inbox: &Sender<HerderEvent>,
-    timeout: Duration,
-) -> Option<Reply<Answer<()>>> {
-    match inbox.send_timeout(HerderEvent::Request(Request::Health(question)), timeout) {
-        Err(SendTimeoutError::Timeout(HerderEvent::Request(Request::Health(question)))) => Some(question),
-        // Where the tick thread has ended, the question is dropped, and answers for itself.
-        Ok(()) | Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => None,
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crossbeam_channel::{Receiver, bounded};
 
     use super::*;
@@ -188,7 +165,7 @@ mod tests {
         let reply = question(&inbox);
         std::thread::scope(|scope| {
             let late = scope.spawn(|| ask(&probe, &sender, SOON));
-            while probe.round.lock().unwrap().as_ref().unwrap().lock().waiting.is_empty() {
+            while !probe.round.lock().unwrap().as_ref().unwrap().lock().driven {
                 std::thread::yield_now();
             }
             reply.send(Ok(()));
