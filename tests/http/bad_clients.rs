@@ -114,6 +114,8 @@ fn a_newcomer_takes_the_place_of_the_longest_silent() {
     let mut silent = fixture.client();
     let mut slow = fixture.client();
     slow.send("G");
+    // A client is silent from when it is let in, which the system may put off.
+    fixture.wait_for_connections(4);
     let mut newcomers = Vec::new();
     for _ in 0..3 {
         assert_eq!(active.get("/").status, 200, "who asks is not silent");

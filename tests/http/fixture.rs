@@ -134,6 +134,14 @@ impl Fixture {
         Client::connect(self.address)
     }
 
+    /// Waits until so many clients have been let in.
+    pub(crate) fn wait_for_connections(&self, open: usize) {
+        wait_until("clients are let in", SOON, || match self.server.connections_open() {
+            seen if seen == open => Ok(()),
+            seen => Err(format!("{seen} connections, not {open}")),
+        });
+    }
+
     pub(crate) fn stop(self, time: Duration) -> Stopped {
         self.server.stop(Clock.deadline(time))
     }
