@@ -13,11 +13,10 @@ use crate::api::config_def::ConfigError;
 use crate::api::ids::WorkerId;
 use crate::config::client::ClientSettings;
 use crate::config::client::internal_topics::internal_topic_clients;
-use crate::config::worker::{ConnectProtocol as ConfiguredProtocol, DistributedConfig, InternalTopic};
+use crate::config::worker::{DistributedConfig, InternalTopic};
 use crate::group::broker::Broker;
 use crate::group::events::{MemberCommand, MemberSettings};
 use crate::group::member_thread::{Bootstrap, MemberHandle};
-use crate::group::protocol::ConnectProtocol;
 use crate::herder::GroupSettings;
 use crate::herder::msg::HerderEvent;
 use crate::herder::session_key::KeySettings;
@@ -148,11 +147,7 @@ pub(super) fn settings(config: &DistributedConfig, url: String) -> GroupSettings
     let keys = &config.inter_worker;
     GroupSettings {
         url,
-        protocol: match config.group.protocol {
-            ConfiguredProtocol::Eager => ConnectProtocol::Eager,
-            ConfiguredProtocol::Compatible => ConnectProtocol::Compatible,
-            ConfiguredProtocol::Sessioned => ConnectProtocol::Sessioned,
-        },
+        protocol: config.group.protocol,
         delay_max: config.group.scheduled_rebalance_max_delay,
         sync_timeout: config.group.sync_timeout,
         unsync_backoff: config.group.unsync_backoff,

@@ -12,22 +12,11 @@ mod tests;
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::str::FromStr;
 use std::time::Duration;
 
 use self::bytes::{Reader, Writer};
 use crate::api::ids::{ConfigOffset, ConnectorName, MemberId, TaskId};
-
-/// `connect.protocol`: what a worker is ready to speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ConnectProtocol {
-    /// Everything stops for each rebalance.
-    Eager,
-    /// Only what moves is stopped; or eager, while a member knows nothing else.
-    Compatible,
-    /// The same with signed requests among workers; or compatible, or eager, while a member knows nothing else.
-    Sessioned,
-}
+pub use crate::config::worker::ConnectProtocol;
 
 impl ConnectProtocol {
     /// What a member offers when it joins, the most preferred first. Kafka picks one that all members offer.
@@ -39,26 +28,6 @@ impl ConnectProtocol {
                 &[ProtocolVersion::Sessioned, ProtocolVersion::Compatible, ProtocolVersion::Eager]
             }
         }
-    }
-}
-
-/// A value of `connect.protocol` that does not exist.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no protocol {0:?}: use eager, compatible or sessioned")]
-pub struct UnknownProtocol(String);
-
-impl FromStr for ConnectProtocol {
-    type Err = UnknownProtocol;
-
-    /// Takes the names in any case, as Apache does.
-    fn from_str(name: &str) -> Result<Self, UnknownProtocol> {
-        let known = [
-            ("eager", ConnectProtocol::Eager),
-            ("compatible", ConnectProtocol::Compatible),
-            ("sessioned", ConnectProtocol::Sessioned),
-        ];
-        let found = known.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, protocol)| protocol).ok_or_else(|| UnknownProtocol(name.to_owned()))
     }
 }
 

@@ -19,6 +19,7 @@ use super::router::{Passage, encode_segment, passage};
 use crate::herder::msg::{
     Answer, CONFLICTING_OPERATION, Draft, HerderError, NO_KNOWN_URL, Request, STALE_CONFIGURATION, Target,
 };
+use crate::herder::session_key::{ALGORITHM_HEADER, SIGNATURE_HEADER};
 use crate::stdx::backoff::Backoff;
 use crate::stdx::reply::Reply;
 use crate::stdx::time::Deadline;
@@ -29,8 +30,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A header that goes with a forwarded request.
-const PASSED_ON: [&str; 3] =
-    ["Authorization", super::forward::SIGNATURE_HEADER, super::forward::ALGORITHM_HEADER];
+const PASSED_ON: [&str; 3] = ["Authorization", SIGNATURE_HEADER, ALGORITHM_HEADER];
 
 /// One request that changes something.
 #[derive(Debug)]

@@ -21,13 +21,9 @@ use super::tls::client::{ClientTlsSettings, Shaker};
 use crate::api::Settings;
 use crate::api::ids::ConnectorName;
 use crate::herder::msg::Proof;
+use crate::herder::session_key::{ALGORITHM_HEADER, SIGNATURE_HEADER};
 use crate::stdx::error_class::ErrorClass;
 use crate::stdx::time::{Clock, Deadline};
-
-/// The header with the signature of an internal request (KIP-507).
-pub const SIGNATURE_HEADER: &str = "X-Connect-Authorization";
-/// The header with the algorithm of that signature.
-pub const ALGORITHM_HEADER: &str = "X-Connect-Request-Signature-Algorithm";
 
 /// What a call of another worker may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -78,9 +78,10 @@ impl Round {
             let unsent = state.unsent.take();
             drop(state);
             let (unsent, outcome) = self.drive(unsent, inbox, clock, deadline);
-            state = self.lock();
-            *state = RoundState { unsent, driven: false, outcome };
+            *self.lock() = RoundState { unsent, driven: false, outcome };
+            // Without the lock: those who wake take it at once.
             self.changed.notify_all();
+            state = self.lock();
         }
     }
 

@@ -47,7 +47,7 @@ pub struct TopicSpec {
     pub partitions: Option<i32>,
     /// How many replicas each gets; `None` is the broker's default.
     pub replication: Option<i16>,
-    /// Its other settings, see [`TopicRole::topic_settings`]; `cleanup.policy` is always `compact`.
+    /// Its other settings; `cleanup.policy` is always `compact`.
     pub settings: BTreeMap<String, String>,
 }
 

@@ -36,14 +36,15 @@ pub struct DistributedConfig {
     pub inter_worker: InterWorkerKeys,
 }
 
-/// Which protocols of the group a worker offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `connect.protocol`: what a worker is ready to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConnectProtocol {
     /// All work stops for every rebalance.
     Eager,
-    /// Work goes on (KIP-415), or `Eager` if others know no more.
+    /// Only what moves is stopped (KIP-415); or eager, while a member knows nothing else.
     Compatible,
-    /// As `Compatible`, with signed requests between workers (KIP-507).
+    /// The same with signed requests between workers (KIP-507); or compatible, or eager, while a member knows nothing
+    /// else.
     Sessioned,
 }
 

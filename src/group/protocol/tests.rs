@@ -28,15 +28,13 @@ fn sample() -> Assignment {
 
 #[test]
 fn a_setting_offers_what_it_says_and_what_others_may_need() {
-    let offered = |setting: &str| -> Vec<(&str, i16)> {
-        let protocol: ConnectProtocol = setting.parse().unwrap();
+    let offered = |protocol: ConnectProtocol| -> Vec<(&str, i16)> {
         protocol.offers().iter().map(|version| (version.name(), version.header())).collect()
     };
-    assert_eq!(offered("eager"), [("default", 0)]);
-    assert_eq!(offered("compatible"), [("compatible", 1), ("default", 0)]);
-    assert_eq!(offered("Sessioned"), [("sessioned", 2), ("compatible", 1), ("default", 0)]);
-    let error = "default".parse::<ConnectProtocol>().unwrap_err();
-    assert_eq!(error.to_string(), r#"there is no protocol "default": use eager, compatible or sessioned"#);
+    assert_eq!(offered(ConnectProtocol::Eager), [("default", 0)]);
+    assert_eq!(offered(ConnectProtocol::Compatible), [("compatible", 1), ("default", 0)]);
+    let sessioned = [("sessioned", 2), ("compatible", 1), ("default", 0)];
+    assert_eq!(offered(ConnectProtocol::Sessioned), sessioned);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The TLS of a client: whom it trusts, and the certificate that it shows.
 
 use std::fmt;
-use std::path::Path;
 
 use openssl::error::ErrorStack;
 use openssl::pkcs12::Pkcs12;
@@ -12,6 +11,7 @@ use openssl::x509::store::X509StoreBuilder;
 
 use super::secret;
 use crate::config::client::ClientSettings;
+use crate::stdx::system_trust;
 
 /// The settings that are understood here.
 pub(super) const SETTINGS: &[&str] = &[
@@ -27,15 +27,6 @@ pub(super) const SETTINGS: &[&str] = &[
     "ssl.key.pem",
     "ssl.keystore.location",
     "ssl.keystore.password",
-];
-
-/// Where systems keep the certificates that they trust. The OpenSSL of a static binary does not know it.
-const SYSTEM_TRUST: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
 ];
 
 /// Makes sessions of TLS, at least 1.2.
@@ -95,8 +86,8 @@ fn trust(builder: &mut SslConnectorBuilder, settings: &ClientSettings) -> Result
         (Some(pem), _) => (pem.as_bytes().to_vec(), "ssl.ca.pem".to_owned()),
         (None, Some(path)) => (read("ssl.ca.location", path)?, format!("ssl.ca.location: {path}")),
         (None, None) => {
-            if let Some(bundle) = SYSTEM_TRUST.iter().find(|path| Path::new(path).exists()) {
-                builder.set_ca_file(bundle).map_err(|error| format!("{bundle}: {error}"))?;
+            if let Some(bundle) = system_trust::bundle() {
+                builder.set_ca_file(bundle).map_err(|error| format!("{}: {error}", bundle.display()))?;
             }
             return Ok(());
         }

@@ -4,11 +4,11 @@
 use super::super::dto::tasks_body;
 use super::super::errand::{Errand, Onward};
 use super::super::error::ApiError;
-use super::super::forward::{ALGORITHM_HEADER, SIGNATURE_HEADER};
 use super::super::http::{HttpRequest, HttpResponse};
 use super::no_content;
 use crate::api::ids::ConnectorName;
 use crate::herder::msg::{Proof, Request};
+use crate::herder::session_key::{ALGORITHM_HEADER, SIGNATURE_HEADER};
 
 pub(super) fn submit_tasks(errand: &Errand<'_>, name: &ConnectorName) -> Result<HttpResponse, ApiError> {
     let request = errand.request();

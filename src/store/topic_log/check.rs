@@ -1,10 +1,8 @@
 //! What an internal topic must be like, and what is in the way if it is not. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-
-use crate::api::Settings;
 
 /// Which of the internal topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,32 +35,6 @@ impl TopicRole {
             TopicRole::Offset => "offset",
             TopicRole::Status => "status",
         }
-    }
-
-    /// The settings that the topic gets from the worker when it is created, `cleanup.policy` not among them, and what a
-    /// person should know about settings that have no effect.
-    pub fn topic_settings(self, worker: &Settings) -> (BTreeMap<String, String>, Vec<String>) {
-        let prefix = self.prefix();
-        let mut notes = Vec::new();
-        let below = worker.iter().filter_map(|(key, value)| Some((key.strip_prefix(prefix)?, value)));
-        let settings = below.filter(|(name, value)| match *name {
-            "topic" | "replication.factor" => false,
-            "partitions" => {
-                if self == TopicRole::Config {
-                    notes.push(format!("{prefix}partitions={value} is ignored: the topic has one partition"));
-                }
-                false
-            }
-            "cleanup.policy" => {
-                if !is_compact(value) {
-                    notes.push(format!("{prefix}cleanup.policy={value} is ignored: the topic is compacted"));
-                }
-                false
-            }
-            _ => true,
-        });
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        (settings, notes)
     }
 }
 
@@ -278,33 +250,5 @@ mod tests {
             let text = obstacle.to_string();
             words.iter().for_each(|word| assert!(text.contains(word), "{word} in {text}"));
         }
-    }
-
-    #[test]
-    fn topics_get_the_settings_below_their_prefix() {
-        let worker: Settings = [
-            ("config.storage.topic", "c"),
-            ("config.storage.partitions", "4"),
-            ("config.storage.replication.factor", "1"),
-            ("config.storage.min.insync.replicas", "2"),
-            ("config.storage.cleanup.policy", "delete"),
-            ("status.storage.partitions", "5"),
-            ("offset.storage.segment.bytes", "9"),
-        ]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-        let settings = |role: TopicRole| role.topic_settings(&worker);
-        let (config, notes) = settings(TopicRole::Config);
-        assert_eq!(config, BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]));
-        assert_eq!(
-            notes,
-            [
-                "config.storage.partitions=4 is ignored: the topic has one partition",
-                "config.storage.cleanup.policy=delete is ignored: the topic is compacted",
-            ]
-        );
-        assert_eq!(settings(TopicRole::Status), (BTreeMap::new(), Vec::new()));
-        assert_eq!(settings(TopicRole::Offset).0.len(), 1);
     }
 }
