@@ -4,6 +4,7 @@
 //! ```text
 //! bare produce BOOTSTRAP TOPIC FILE         each line of the file as a record; prints the seconds until all are acknowledged
 //! bare consume BOOTSTRAP TOPIC COUNT FILE   that many records as lines; prints the seconds until all are written
+//! bare offsets BOOTSTRAP TOPIC COUNT        that many offsets of a file source, as a Connect worker keeps them
 //! bare watch BOOTSTRAP TOPIC COUNT SECONDS  waits until the topic holds that many records
 //! bare load HOST:PORT PATH CONNECTIONS SECONDS   requests over kept connections; prints their rate and times as JSON
 //! ```
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use rdkafka::config::{ClientConfig, FromClientConfig};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{Message, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
     match args[..] {
         ["produce", bootstrap, topic, file] => produce(bootstrap, topic, file),
         ["consume", bootstrap, topic, count, file] => consume(bootstrap, topic, count.parse()?, file),
+        ["offsets", bootstrap, topic, count] => offsets(bootstrap, topic, count.parse()?),
         ["watch", bootstrap, topic, count, seconds] => {
             watch(bootstrap, topic, count.parse()?, seconds.parse()?)
         }
@@ -56,26 +58,47 @@ fn client<T: FromClientConfig>(bootstrap: &str, settings: &[(&str, &str)]) -> Re
     Ok(config.create()?)
 }
 
+fn producer(bootstrap: &str) -> Result<ThreadedProducer<DefaultProducerContext>> {
+    client(bootstrap, &[("acks", "all"), ("enable.idempotence", "true"), ("linger.ms", "5")])
+}
+
+fn send<K: ToBytes + ?Sized>(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    mut record: BaseRecord<'_, K, [u8]>,
+) -> Result<()> {
+    while let Err((error, again)) = producer.send(record) {
+        if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
+            return Err(error.into());
+        }
+        std::thread::yield_now();
+        record = again;
+    }
+    Ok(())
+}
+
 fn produce(bootstrap: &str, topic: &str, file: &str) -> Result<()> {
     let start = now();
-    let settings = [("acks", "all"), ("enable.idempotence", "true"), ("linger.ms", "5")];
-    let producer: ThreadedProducer<DefaultProducerContext> = client(bootstrap, &settings)?;
+    let producer = producer(bootstrap)?;
     let mut lines = BufReader::with_capacity(256 * 1024, File::open(file)?);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
         let payload = line.strip_suffix(b"\n").unwrap_or(&line);
-        let mut record = BaseRecord::<(), [u8]>::to(topic).partition(0).payload(payload);
-        while let Err((error, again)) = producer.send(record) {
-            if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
-                return Err(error.into());
-            }
-            std::thread::yield_now();
-            record = again;
-        }
+        send(&producer, BaseRecord::<(), [u8]>::to(topic).partition(0).payload(payload))?;
         line.clear();
     }
     producer.flush(Duration::from_secs(60))?;
     println!("{:.4}", (now() - start).as_secs_f64());
+    Ok(())
+}
+
+fn offsets(bootstrap: &str, topic: &str, count: u64) -> Result<()> {
+    let producer = producer(bootstrap)?;
+    for number in 0..count {
+        let key = format!(r#"["files-{}",{{"filename":"/var/spool/input/{number}.log"}}]"#, number % 100);
+        let value = format!(r#"{{"position":{number}}}"#);
+        send(&producer, BaseRecord::<str, [u8]>::to(topic).key(&key).payload(value.as_bytes()))?;
+    }
+    producer.flush(Duration::from_secs(60))?;
     Ok(())
 }
 
