@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::msg::{Answer, Written};
+use super::operations::OffsetsRequest;
 use super::view::{ConnectorInfo, ConnectorStatus, RunState, Status};
 use crate::api::Settings;
 use crate::api::ids::Epoch;
@@ -132,6 +133,8 @@ pub(super) enum Waiter {
     TaskRestarted(u32, Reply<Answer<()>>),
     /// A request stopped or deleted it.
     Stopped(Reply<Answer<()>>),
+    /// A request changes its offsets, which is for the time when nothing of it runs.
+    OffsetsChange(Box<OffsetsRequest>),
 }
 
 impl Waiter {
@@ -143,7 +146,7 @@ impl Waiter {
             | Waiter::Put(..)
             | Waiter::Restarted(_)
             | Waiter::PartsRestarted(..) => true,
-            Waiter::TaskRestarted(..) | Waiter::Stopped(_) => false,
+            Waiter::TaskRestarted(..) | Waiter::Stopped(_) | Waiter::OffsetsChange(_) => false,
         }
     }
 
@@ -154,6 +157,7 @@ impl Waiter {
             Waiter::Created(reply) => reply.is_wanted(),
             Waiter::Put(_, reply) => reply.is_wanted(),
             Waiter::PartsRestarted(_, reply) => reply.is_wanted(),
+            Waiter::OffsetsChange(request) => request.reply.is_wanted(),
             Waiter::Restarted(reply) | Waiter::TaskRestarted(_, reply) | Waiter::Stopped(reply) => {
                 reply.is_wanted()
             }

@@ -178,6 +178,8 @@ impl Herder {
             (Waiter::Restarted(reply) | Waiter::TaskRestarted(_, reply) | Waiter::Stopped(reply), result) => {
                 effects.answer(reply, result)
             }
+            // Whether it may be made is looked at anew: meanwhile it may have been resumed, or deleted.
+            (Waiter::OffsetsChange(request), _) => self.take_offsets_change(*request, effects),
         }
     }
 }
@@ -215,7 +217,7 @@ fn verdict(
     config: Option<&ConnectorConfig>,
     entry: &ConnectorEntry,
 ) -> Option<Result<(), HerderError>> {
-    if let Waiter::Stopped(_) = waiter {
+    if let Waiter::Stopped(_) | Waiter::OffsetsChange(_) = waiter {
         // A later request may have it run again before all of it has ended: that moment would never be seen.
         let overtaken = config.is_some_and(|config| config.target != TargetState::Stopped);
         return (overtaken || entry.is_absent()).then_some(Ok(()));
@@ -229,7 +231,8 @@ fn verdict(
             | Waiter::Restarted(_)
             | Waiter::PartsRestarted(..)
             | Waiter::TaskRestarted(..)
-            | Waiter::Stopped(_) => Err(not_found(name)),
+            | Waiter::Stopped(_)
+            | Waiter::OffsetsChange(_) => Err(not_found(name)),
         });
     };
     if let Waiter::TaskRestarted(index, _) = waiter {
@@ -267,7 +270,8 @@ fn verdict(
         | Waiter::Restarted(_)
         | Waiter::PartsRestarted(..)
         | Waiter::TaskRestarted(..)
-        | Waiter::Stopped(_) => true,
+        | Waiter::Stopped(_)
+        | Waiter::OffsetsChange(_) => true,
     };
     tasks_started.then_some(Ok(()))
 }

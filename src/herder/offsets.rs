@@ -4,33 +4,26 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::connector_entry::Waiter;
 use super::msg::{Answer, Effect, Effects, HerderError, OffsetsChange, OffsetsDraft};
 use super::operations::{OffsetsRequest, Operation};
-use super::requests::is_stopped;
 use super::{Herder, class_of, not_found};
 use crate::api::ids::{ConnectorName, TopicPartition};
 use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::api::registry::ConnectorClass;
-use crate::api::source::AlterOffsets;
 use crate::api::topic_name;
-use crate::stdx::reply::Reply;
+use crate::store::config_state::{ConnectorConfig, TargetState};
 
 impl Herder {
-    /// Changes offsets, if the connector is stopped; in a group after reading whether another worker has resumed it.
-    pub(super) fn take_offsets_change(
-        &mut self,
-        name: ConnectorName,
-        draft: OffsetsDraft,
-        reply: Reply<Answer<AlterOffsets>>,
-        effects: &mut Effects,
-    ) {
+    /// Changes offsets, if the connector is stopped, once nothing of it runs here; in a group after reading whether another
+    /// worker has resumed it.
+    pub(super) fn take_offsets_change(&mut self, request: OffsetsRequest, effects: &mut Effects) {
         let sync_timeout = self.membership.group().map(|group| group.settings.sync_timeout);
         match (self.membership.must_lead(), sync_timeout) {
-            (Err(why), _) => effects.answer(reply, Err(why)),
-            (Ok(()), None) => self.modify_offsets(name, draft, reply, effects),
+            (Err(why), _) => effects.answer(request.reply, Err(why)),
+            (Ok(()), None) => self.modify_offsets(request, effects),
             (Ok(()), Some(timeout)) => {
-                let request = Box::new(OffsetsRequest { name, draft, reply });
-                let operation = self.next_operation(Operation::ReadingForOffsets(request));
+                let operation = self.next_operation(Operation::ReadingForOffsets(Box::new(request)));
                 effects.push(Effect::CatchUp(operation, timeout));
             }
         }
@@ -43,23 +36,21 @@ impl Herder {
         outcome: Result<(), String>,
         effects: &mut Effects,
     ) {
-        let OffsetsRequest { name, draft, reply } = request;
         match outcome {
-            Ok(()) => self.modify_offsets(name, draft, reply, effects),
+            Ok(()) => self.modify_offsets(request, effects),
             Err(why) => {
                 let why = format!("Failed to perform synchronous read of the config topic: {why}");
-                effects.answer(reply, Err(HerderError::Failed(why)));
+                effects.answer(request.reply, Err(HerderError::Failed(why)));
             }
         }
     }
 
-    fn modify_offsets(
-        &mut self,
-        name: ConnectorName,
-        draft: OffsetsDraft,
-        reply: Reply<Answer<AlterOffsets>>,
-        effects: &mut Effects,
-    ) {
+    fn modify_offsets(&mut self, request: OffsetsRequest, effects: &mut Effects) {
+        if self.is_coming_to_a_stop(&request.name) {
+            let name = request.name.clone();
+            return self.wait(&name, Waiter::OffsetsChange(Box::new(request)));
+        }
+        let OffsetsRequest { name, draft, reply } = request;
         match self.prepare_offsets_change(&name, draft) {
             Err(why) => effects.answer(reply, Err(why)),
             Ok((class, change)) => {
@@ -71,13 +62,20 @@ impl Herder {
         }
     }
 
+    /// Whether a connector is stopped for clients, while something of it has yet to end here: its last commit would undo
+    /// the change.
+    fn is_coming_to_a_stop(&self, name: &ConnectorName) -> bool {
+        let is_stopped = self.configs.connector(name).is_some_and(is_stopped);
+        is_stopped && self.connectors.get(name).is_some_and(|entry| !entry.is_absent())
+    }
+
     fn prepare_offsets_change(
         &mut self,
         name: &ConnectorName,
         draft: OffsetsDraft,
     ) -> Answer<(ConnectorClass, OffsetsChange)> {
         let config = self.configs.connector(name).ok_or_else(|| not_found(name))?;
-        if !is_stopped(config.target, config.tasks.len(), self.connectors.get(name)) {
+        if !is_stopped(config) {
             return Err(HerderError::BadRequest(format!(
                 "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for \
                  the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
@@ -102,6 +100,11 @@ impl Herder {
         entry.offsets_change = true;
         Ok((class, change))
     }
+}
+
+/// Whether the offsets of a connector may be changed, as far as what is configured goes.
+fn is_stopped(config: &ConnectorConfig) -> bool {
+    config.target == TargetState::Stopped && config.tasks.is_empty()
 }
 
 fn bad(message: impl Into<String>) -> HerderError {

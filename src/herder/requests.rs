@@ -3,12 +3,12 @@
 use super::connector_entry::{ConnectorEntry, Instance, TaskRun, Waiter};
 use super::membership::Membership;
 use super::msg::{Answer, ConnectorOffsets, Draft, Effect, Effects, HerderError, Request, Written};
-use super::operations::{Asker, Operation, Write};
+use super::operations::{Asker, OffsetsRequest, Operation, Write};
 use super::view::{ConnectorInfo, ConnectorStatus, RunState};
 use super::{Herder, class_of, not_found};
 use crate::api::ids::{ConnectorName, TaskId};
 use crate::stdx::reply::Reply;
-use crate::store::config_state::{RestartScope, TargetState};
+use crate::store::config_state::RestartScope;
 
 impl Request {
     /// Whether anybody still waits for the answer.
@@ -90,7 +90,7 @@ impl Herder {
             }
             Request::Offsets(name, reply) => self.show_offsets(name, reply, effects),
             Request::ModifyOffsets(name, draft, reply) => {
-                self.take_offsets_change(name, draft, reply, effects)
+                self.take_offsets_change(OffsetsRequest { name, draft, reply }, effects)
             }
             Request::SubmitTasks { name, tasks, proof, reply } => match self.membership {
                 Membership::Alone => {
@@ -275,9 +275,4 @@ fn restart_unknown(name: &ConnectorName) -> HerderError {
 /// What a worker says that is alone.
 fn only_distributed(what: &str) -> HerderError {
     HerderError::Failed(format!("Kafka Connect in standalone mode does not support {what}."))
-}
-
-/// Whether a connector may have its offsets changed: it is stopped, and nothing of it runs.
-pub(super) fn is_stopped(target: TargetState, tasks: usize, entry: Option<&ConnectorEntry>) -> bool {
-    target == TargetState::Stopped && tasks == 0 && entry.is_none_or(ConnectorEntry::is_absent)
 }

@@ -28,12 +28,40 @@ fn offsets_change_only_while_it_is_stopped() {
     assert!(bad(&reset(&mut world)).to_string().starts_with(must_stop));
     good(&world.target("a", TargetState::Paused));
     assert!(bad(&reset(&mut world)).to_string().starts_with(must_stop));
+    good(&world.stop("a"));
+    assert_eq!(good(&reset(&mut world)), AlterOffsets::Checked);
+}
+
+#[test]
+fn a_change_waits_for_the_end_of_what_was_stopped() {
+    let mut world = World::running("a", 1);
     world.hang("stop a-0");
     let stop = world.stop("a");
-    assert!(bad(&reset(&mut world)).to_string().starts_with(must_stop), "a task still runs");
+    let change = reset(&mut world);
+    none(&change);
     world.let_go("stop a-0");
     good(&stop);
-    assert_eq!(good(&reset(&mut world)), AlterOffsets::Checked);
+    assert_eq!(good(&change), AlterOffsets::Checked);
+}
+
+#[test]
+fn a_change_that_waits_is_refused_when_it_is_resumed_or_deleted_meanwhile() {
+    for resumed in [true, false] {
+        let mut world = World::running("a", 1);
+        world.hang("stop a-0");
+        let stop = world.stop("a");
+        let change = reset(&mut world);
+        if resumed {
+            good(&world.target("a", TargetState::Started));
+            assert!(matches!(bad(&change), HerderError::BadRequest(_)));
+        } else {
+            let deleted = world.delete("a");
+            world.let_go("stop a-0");
+            good(&deleted);
+            assert!(matches!(bad(&change), HerderError::NotFound(_)));
+        }
+        drop(stop);
+    }
 }
 
 #[test]
