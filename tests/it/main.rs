@@ -9,10 +9,13 @@
 
 mod cluster;
 mod cluster_health;
+mod conformance;
 mod durability;
 mod exit_codes;
 mod health;
 mod kafka;
+#[path = "../conformance/recorded.rs"]
+mod recorded;
 mod records;
 mod rest;
 mod support;

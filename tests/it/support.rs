@@ -45,7 +45,7 @@ pub(crate) fn wait_until(what: &str, patience: Duration, mut probe: impl FnMut()
 }
 
 /// The pace of a wait for something that nobody announces.
-fn pause() {
+pub(crate) fn pause() {
     let (_never, nothing) = crossbeam_channel::bounded::<()>(0);
     assert!(nothing.recv_timeout(Duration::from_millis(10)).is_err());
 }

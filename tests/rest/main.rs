@@ -12,6 +12,8 @@ mod forwarding;
 mod group;
 mod odd;
 mod other_workers;
+#[path = "../conformance/recorded.rs"]
+mod recorded;
 mod requests;
 mod waiting;
 mod worker;
