@@ -17,4 +17,5 @@ pub mod rest;
 pub mod signals;
 pub mod stdx;
 pub mod store;
+pub mod systemd;
 pub mod task;

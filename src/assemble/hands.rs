@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
@@ -12,10 +13,12 @@ use super::offset_desk::OffsetDesk;
 use crate::api::Settings;
 use crate::api::ids::{Epoch, TaskId};
 use crate::connector::Connectors;
-use crate::herder::msg::{Draft, Effect, HerderError, HerderEvent, OperationId, StartTask};
+use crate::health::{Stage, StartupPhase};
+use crate::herder::msg::{Draft, Effect, HerderError, HerderEvent, OperationId, StartTask, Wakeup};
 use crate::herder::tick_thread::Outside;
 use crate::stdx::panics;
 use crate::stdx::pool::Pool;
+use crate::systemd::Notifier;
 use crate::task::plan::{StoredTask, TaskPlanner};
 use crate::task::{TaskHandle, Tasks};
 
@@ -38,6 +41,8 @@ pub struct Hands {
     pub offsets: Arc<OffsetDesk>,
     /// What a worker in a group has beside that.
     pub cluster: Option<ClusterHands>,
+    /// Tells systemd, if the worker is its service.
+    pub notifier: Option<Notifier>,
 }
 
 /// The tasks that run here, by id.
@@ -170,6 +175,10 @@ impl Outside for Hands {
                 unreachable!("the tick thread itself carries these out")
             }
         }
+    }
+
+    fn turned(&mut self, now: Instant, phase: StartupPhase, stage: Option<&Stage>) -> Wakeup {
+        self.notifier.as_mut()?.turned(now, phase, stage)
     }
 }
 

@@ -40,6 +40,7 @@ use crate::stdx::thread::{self, JoinOnDrop, PLUGIN_STACK_BYTES};
 use crate::stdx::time::{Clock, Deadline};
 use crate::store::file_offsets::FileOffsetStore;
 use crate::store::offset_store::OffsetStore;
+use crate::systemd::Notifier;
 use crate::task::Tasks;
 use crate::task::plan::{OffsetStoreSlot, TaskPlanner};
 use crate::task::runner::TaskRunner;
@@ -90,6 +91,8 @@ pub struct Plan {
     pub levels: Arc<Levels>,
     /// The broker in this process, if there is one.
     pub embedded: Option<EmbeddedBroker>,
+    /// Tells systemd, if this process is a service of its.
+    pub notifier: Option<Notifier>,
 }
 
 /// A running worker. The order of its fields is the order in which they end.
@@ -165,7 +168,7 @@ impl Worker {
     /// # Errors
     /// A setting that cannot be kept, or a system that gives no threads.
     pub fn start(plan: Plan) -> Result<Self, StartError> {
-        let Plan { mode, registry, listeners, levels, embedded } = plan;
+        let Plan { mode, registry, listeners, levels, embedded, notifier } = plan;
         let (worker, offset_file, command_line, cluster) = match mode {
             PlannedMode::Standalone { config, command_line } => {
                 (config.worker, Some(config.offset_file), command_line, None)
@@ -193,7 +196,7 @@ impl Worker {
             }
             None => None,
         };
-        let hands = parts.hands(&runner, group.as_ref().map(StandingInGroup::hands));
+        let hands = parts.hands(&runner, group.as_ref().map(StandingInGroup::hands), notifier);
         let herder = Herder::new(settings, command_line, Clock.now());
         let (tick, exits) = TickThread::start(herder, events, hands, parts.shared.clone())?;
         let opener = offset_file
@@ -329,7 +332,12 @@ impl Parts {
         }))
     }
 
-    fn hands(&self, runner: &Arc<TaskRunner>, cluster: Option<ClusterHands>) -> Hands {
+    fn hands(
+        &self,
+        runner: &Arc<TaskRunner>,
+        cluster: Option<ClusterHands>,
+        notifier: Option<Notifier>,
+    ) -> Hands {
         let inbox = self.inbox.clone();
         let connector_events = Arc::new(move |event| tell(&inbox, HerderEvent::Connector(event)));
         let inbox = self.inbox.clone();
@@ -348,6 +356,7 @@ impl Parts {
             tasks: TaskHands::new(Tasks::new(Arc::clone(runner), task_events), Arc::clone(&self.planner)),
             offsets: Arc::new(offsets),
             cluster,
+            notifier,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::plugins;
 use crate::rest::server::{BoundServer, HttpServer};
 use crate::signals::SignalListener;
 use crate::stdx::time::Clock;
+use crate::systemd::Notifier;
 
 /// What is there before the settings are understood.
 pub(super) struct Beginning {
@@ -64,7 +65,8 @@ impl Beginning {
             PlannedMode::Distributed(config) => &config.worker,
         })?;
         let url = assemble::listeners::local_url(listeners.addresses());
-        let plan = Plan { mode, registry: plugins::registry(), listeners, levels, embedded };
+        let notifier = Notifier::from_environment(|name| std::env::var_os(name), std::process::id());
+        let plan = Plan { mode, registry: plugins::registry(), listeners, levels, embedded, notifier };
         let worker = Worker::start(plan).map_err(|error| match error {
             StartError::Config(why) => wrong_settings(args, why),
             StartError::Client(why) => wrong_settings(args, why),

@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::Herder;
 use super::msg::{Effect, Effects, Exit, HerderEvent, Wakeup};
 use super::view::Views;
-use crate::health::{SharedPhase, StageBoard};
+use crate::health::{SharedPhase, Stage, StageBoard, StartupPhase};
 use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::Clock;
 
@@ -29,6 +29,12 @@ pub trait Outside: Send {
     /// Carries out one effect without blocking. What it leads to at once, without any other thread, is put into
     /// `echo`, and handled before the inbox is looked at again.
     fn carry_out(&mut self, effect: Effect, echo: &mut VecDeque<HerderEvent>);
+
+    /// A turn is over: for who watches that the loop turns. Must not block. Returns when the next turn is to be over at
+    /// the latest, even if nothing happens.
+    fn turned(&mut self, _now: Instant, _phase: StartupPhase, _stage: Option<&Stage>) -> Wakeup {
+        None
+    }
 }
 
 /// What all threads see of the herder without asking it.
@@ -129,17 +135,20 @@ impl<O: Outside> Turns<O> {
         let mut effects = Effects::default();
         let wakeup = self.herder.tick(start, event, &mut effects);
         let now = self.clock.now();
-        self.shared.stages.wait_for(self.herder.stage(), now);
+        let stage = self.herder.stage();
+        self.shared.stages.wait_for(stage.clone(), now);
         for effect in effects.drain() {
             self.carry_out(effect, echo);
         }
         effects.give_answers();
         self.shared.stages.end_turn();
-        let took = self.clock.now().instant.saturating_duration_since(start.instant);
+        let end = self.clock.now().instant;
+        let took = end.saturating_duration_since(start.instant);
         if took > SLOW_TURN {
             log::warn!("the tick thread took {} ms for {what}: something in it blocks", took.as_millis());
         }
-        wakeup
+        let watched = self.outside.turned(end, self.shared.phase.load(), stage.as_ref());
+        wakeup.into_iter().chain(watched).min()
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "all but what is shared is for the outside")]

@@ -19,3 +19,4 @@ mod recorded;
 mod records;
 mod rest;
 mod support;
+mod systemd;

@@ -182,8 +182,34 @@ impl WorkerSetup {
             fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let stdin = if self.has_stdin { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(log.try_clone().unwrap()).stderr(log);
-        command.env_remove("HERDSMAN_FAULT_DIR").envs(self.environment.iter().map(|(k, v)| (k, v)));
+        for name in ["HERDSMAN_FAULT_DIR", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().map(|(k, v)| (k, v)));
         command
+    }
+}
+
+/// Faults of a build for tests, put into a folder that the worker looks at.
+pub(crate) struct Faults(PathBuf);
+
+impl Faults {
+    /// Those of a worker that is to be started.
+    pub(crate) fn of(setup: WorkerSetup) -> (Self, WorkerSetup) {
+        let folder = setup.folder().join("faults");
+        fs::create_dir(&folder).unwrap();
+        let setup = setup.env("HERDSMAN_FAULT_DIR", folder.to_str().unwrap());
+        (Faults(folder), setup)
+    }
+
+    /// Who comes to this point stays there.
+    pub(crate) fn hold(&self, point: &str) {
+        fs::write(self.0.join(format!("hold-{point}")), "").unwrap();
+    }
+
+    /// Who is held there goes on.
+    pub(crate) fn let_go(&self, point: &str) {
+        fs::remove_file(self.0.join(format!("hold-{point}"))).unwrap();
     }
 }
 

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("health", &["api", "stdx"]),
     ("faults", &[]),
     ("signals", &["stdx"]),
+    ("systemd", &["health", "stdx"]),
     ("logging", &["stdx"]),
     ("kafka", &["api", "config", "stdx"]),
     ("group", &["api", "config", "kafka", "stdx"]),
@@ -85,6 +86,7 @@ const PURE: &[&str] = &[
     "src/store/topic_log/check.rs",
     "src/store/topic_log/gate.rs",
     "src/store/topic_log/progress.rs",
+    "src/systemd/report.rs",
     "src/task/submitted.rs",
 ];
 
