@@ -99,6 +99,8 @@ pub enum Missing {
     Deleted,
     /// It is being created.
     NotYet,
+    /// This worker may not create it, or the broker cannot.
+    NotAllowed,
 }
 
 impl fmt::Display for Obstacle {
@@ -157,6 +159,18 @@ impl fmt::Display for Obstacle {
                     role.prefix()
                 ),
                 Missing::NotYet => write!(f, "the topic '{topic}' was created, but no broker knows it yet"),
+                Missing::NotAllowed => {
+                    let partitions = match role {
+                        TopicRole::Config => "1 partition and ",
+                        TopicRole::Offset | TopicRole::Status => "",
+                    };
+                    write!(
+                        f,
+                        "the topic '{topic}' ({}topic) is not there, and this worker is not allowed to create it. Allow \
+                         its user to Create that topic, or create it with {partitions}cleanup.policy=compact",
+                        role.prefix()
+                    )
+                }
             },
         }
     }
@@ -242,6 +256,10 @@ mod tests {
             (few(None, None), &["offset.storage.replication.factor=-1", "fewer brokers"]),
             (missing(Missing::Embedded), &["EmbeddedBroker::create_topic"]),
             (missing(Missing::Deleted), &["was deleted", "cleanup.policy=compact"]),
+            (
+                missing(Missing::NotAllowed),
+                &["not allowed to create", "Create that topic", "cleanup.policy=compact"],
+            ),
             (
                 Obstacle::Refused { role, why: "no such setting".to_owned() },
                 &["no such setting", "begin with offset.storage."],

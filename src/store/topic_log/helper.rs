@@ -59,6 +59,30 @@ pub(super) fn jobs_done(topics: usize) -> (JobsDone, Receiver<(usize, JobDone)>)
     bounded(topics.max(1) * (JOBS_MAX + 1))
 }
 
+/// What became of the wish to have the topic created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// There was none.
+    None,
+    /// It was created just now.
+    Granted,
+    /// It was there.
+    Needless,
+    /// This worker may not; it may be there.
+    Refused,
+}
+
+impl Wish {
+    /// Why the topic is missing, if it is.
+    fn missing(self) -> Missing {
+        match self {
+            Wish::None => Missing::Deleted,
+            Wish::Granted | Wish::Needless => Missing::NotYet,
+            Wish::Refused => Missing::NotAllowed,
+        }
+    }
+}
+
 /// What a helper works with.
 pub(super) struct Questions {
     pub(super) spec: TopicSpec,
@@ -118,10 +142,10 @@ impl Questions {
         }
         let fresh = TopicAdmin::new(&self.admin).map_err(|fault| self.kafka(&fault))?;
         let admin = admin.insert(fresh);
-        let is_new = create && self.create(admin, deadline)?;
-        if !is_new {
+        let wish = if create { self.create(admin, deadline)? } else { Wish::None };
+        if wish != Wish::Granted {
             let policy = admin.topic_setting(&self.spec.name, "cleanup.policy", deadline);
-            match policy.map_err(|fault| self.kafka(&fault))? {
+            match policy.map_err(|fault| self.kafka_without(&fault, wish.missing()))? {
                 Some(policy) => {
                     let obstacle = policy_obstacle(self.spec.role, &self.spec.name, &policy);
                     obstacle.map_or(Ok(()), Err)?;
@@ -133,12 +157,11 @@ impl Questions {
                 ),
             }
         }
-        let missing = if create { Missing::NotYet } else { Missing::Deleted };
-        self.beginnings(Clock.deadline(VISIBLE), deadline, missing)
+        self.beginnings(Clock.deadline(VISIBLE), deadline, wish.missing())
     }
 
-    /// Creates the topic; `false` when it may be there already.
-    fn create(&self, admin: &TopicAdmin, deadline: Deadline) -> Result<bool, Obstacle> {
+    /// Creates the topic, unless it is there already.
+    fn create(&self, admin: &TopicAdmin, deadline: Deadline) -> Result<Wish, Obstacle> {
         let TopicSpec { role, name, partitions, replication, settings } = &self.spec;
         let mut settings = settings.clone();
         settings.insert("cleanup.policy".to_owned(), "compact".to_owned());
@@ -147,12 +170,12 @@ impl Questions {
         match admin.create(&topic, deadline).map_err(|fault| self.kafka(&fault))? {
             Creation::Created => {
                 log::info!("created the topic '{name}' ({}topic)", role.prefix());
-                Ok(true)
+                Ok(Wish::Granted)
             }
-            Creation::Exists => Ok(false),
+            Creation::Exists => Ok(Wish::Needless),
             Creation::NotAllowed(fault) => {
                 log::info!("{fault}; the topic is taken to be there");
-                Ok(false)
+                Ok(Wish::Refused)
             }
             Creation::TooFewBrokers(_) => {
                 let brokers = self.offsets.brokers(deadline).ok();
@@ -200,8 +223,13 @@ impl Questions {
     }
 
     fn kafka(&self, fault: &KafkaFault) -> Obstacle {
+        self.kafka_without(fault, Missing::Deleted)
+    }
+
+    /// What is in the way; of a topic that is not there, for that reason.
+    fn kafka_without(&self, fault: &KafkaFault, missing: Missing) -> Obstacle {
         match fault.kind() {
-            FaultKind::UnknownTopic => self.missing(Missing::Deleted),
+            FaultKind::UnknownTopic => self.missing(missing),
             FaultKind::RecordTooLarge
             | FaultKind::TopicAuthorization
             | FaultKind::GroupAuthorization
