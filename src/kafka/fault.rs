@@ -147,6 +147,9 @@ fn passes(code: Code) -> bool {
             | Code::NotCoordinator
             | Code::LeaderNotAvailable
             | Code::NotLeaderForPartition
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::OffsetNotAvailable
             | Code::ReplicaNotAvailable
             | Code::NotEnoughReplicas
             | Code::NotEnoughReplicasAfterAppend

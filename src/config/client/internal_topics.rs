@@ -46,6 +46,10 @@ const OF_GROUP_MEMBERS: &[&str] = &[
 const PRODUCER_DEFAULTS: &[(&str, &str)] =
     &[("linger.ms", "0"), ("buffer.memory", "33554432"), ("max.request.size", "1048576")];
 
+/// The longest pause between two tries to reach a broker, in milliseconds. A worker is to be healthy within two seconds after
+/// its broker is back.
+const RECONNECT_MS: &str = "500";
+
 /// What every producer gets, in librdkafka's words.
 const PRODUCER_FIXED: [(&str, &str); 2] = [
     // Every record of a key goes to the partition that Java chooses, where the earlier ones are.
@@ -189,7 +193,8 @@ impl Clients<'_> {
         fixed: &[(&str, &str)],
     ) -> ClientSettings {
         let mut layers = Layers::new();
-        add(&mut layers, [("bootstrap.servers", BOOTSTRAP_SERVERS)], "", true);
+        let of_all = [("bootstrap.servers", BOOTSTRAP_SERVERS), ("reconnect.backoff.max.ms", RECONNECT_MS)];
+        add(&mut layers, of_all, "", true);
         add(&mut layers, defaults.iter().copied(), "", true);
         let of_worker = self.worker.iter().filter(|(name, _)| !without.contains(&name.as_str()));
         add(&mut layers, of_worker, "", true);

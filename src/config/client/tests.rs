@@ -218,6 +218,21 @@ fn numbers_are_converted_and_moved_into_bounds() {
 }
 
 #[test]
+fn a_broker_that_comes_back_is_met_within_a_second_unless_somebody_wants_longer_pauses() {
+    let pauses = |entries: &[(&str, &str)]| {
+        let client = consumer_of(entries).unwrap();
+        create(ClientKind::Consumer, &client);
+        ["reconnect.backoff.ms", "reconnect.backoff.max.ms"]
+            .map(|name| client.get(name).unwrap_or("-").to_owned())
+    };
+    assert_eq!(pauses(&[]), ["-", "1000"]);
+    assert_eq!(pauses(&[("reconnect.backoff.ms", "700")]), ["700", "1000"]);
+    assert_eq!(pauses(&[("reconnect.backoff.ms", "20000")]), ["20000", "20000"]);
+    assert_eq!(pauses(&[("reconnect.backoff.max.ms", "60000")]), ["-", "60000"]);
+    assert_eq!(pauses(&[("reconnect.backoff.max.ms", "20")]), ["20", "20"]);
+}
+
+#[test]
 fn assignors() {
     const P: &str = "org.apache.kafka.clients.consumer.";
     let of = |names: &[&str]| {

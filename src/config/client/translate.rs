@@ -92,16 +92,18 @@ impl<'a> Translation<'a> {
         self.settings.get(name)?.parse().ok()
     }
 
-    /// librdkafka refuses a largest pause below the first one; what was set moves what was not.
+    /// The longest pause is Java's second in place of librdkafka's ten, so that a broker that comes back is soon met.
+    /// librdkafka refuses a longest pause below the first one; what was set moves what was not.
     fn reconnect(&mut self) {
         let first = self.translated("reconnect.backoff.ms");
         let max = self.translated("reconnect.backoff.max.ms");
         match (first, max) {
-            (Some(first), max) if max.unwrap_or(10_000) < first => {
+            (Some(first), max) if max.unwrap_or(1000) < first => {
                 self.settings.set("reconnect.backoff.max.ms", first.to_string());
             }
             (None, Some(max)) if max < 100 => self.settings.set("reconnect.backoff.ms", max.to_string()),
-            (_, _) => {}
+            (_, None) => self.settings.set("reconnect.backoff.max.ms", "1000"),
+            (_, Some(_)) => {}
         }
     }
 

@@ -313,6 +313,10 @@ impl Topic {
 
     /// No broker can be reached, or this topic cannot be read for a reason that may pass.
     pub(super) fn contact_lost(&mut self, fault: &KafkaFault, now: Instant) {
+        if fault.kind() == FaultKind::Passing {
+            // A broker answered: it is about to be as it was.
+            self.backoff.reset();
+        }
         let obstacle = Obstacle::Kafka(fault.to_string());
         match self.state {
             // The helper is at it already, or will be.
