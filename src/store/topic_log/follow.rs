@@ -20,7 +20,7 @@ use crate::stdx::backoff::{Backoff, jitter};
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(3);
 /// How often a topic that is followed in silence is looked at: whether it is there, and is the one that was read.
-const CHECK: Duration = Duration::from_secs(30);
+const CHECK: Duration = Duration::from_secs(10);
 /// How often the progress of reading is told.
 const TELL: Duration = Duration::from_secs(1);
 /// How often an obstacle is told again when only its words differ.
@@ -55,6 +55,8 @@ pub(super) struct Topic {
     /// What is in the way at the moment, and when that was told.
     obstacle: Option<Obstacle>,
     told_obstacle: Option<Instant>,
+    /// A broker refused to have it read. Who may not read may look up the ends all the same.
+    is_refused: bool,
     /// Why it is not read any more.
     away: Option<Arc<str>>,
     stages: Vec<LogStage>,
@@ -121,6 +123,7 @@ impl Topic {
             told_progress: None,
             obstacle: None,
             told_obstacle: None,
+            is_refused: false,
             away: None,
             stages: Vec::new(),
         }
@@ -197,6 +200,7 @@ impl Topic {
         self.reading += 1;
         self.state = State::Reading;
         self.read_by = Reading::FromBeginning;
+        self.is_refused = false;
         self.due = None;
         self.told_progress = None;
         self.restart(&beginnings);
@@ -342,7 +346,10 @@ impl Topic {
             }
         }
         if let Some(fault) = fault {
+            self.is_refused |= fault.kind() == FaultKind::TopicAuthorization;
             self.failed(&fault, at);
+        } else if position.is_some() && std::mem::take(&mut self.is_refused) {
+            self.can_be_read();
         }
         self.answer_reached(at.now);
         self.tell_progress(at.now);
@@ -373,6 +380,18 @@ impl Topic {
             | FaultKind::Passing
             | FaultKind::Other => self.contact_lost(fault, at.now),
         }
+    }
+
+    /// Goes on where it is: librdkafka tells once only that it is refused, and that it has come to the end of what it began
+    /// to read.
+    fn read_anew(&mut self, at: &mut Moment<'_>) {
+        let topic = || Arc::clone(&self.spec.name);
+        let read_from = |(partition, offset)| ReadFrom { topic: topic(), partition, offset };
+        let offsets: Vec<_> = self.progress.offsets().map(read_from).collect();
+        if let Err(fault) = at.consumers.read_from(self.read_by, &offsets) {
+            log::warn!("{fault}");
+        }
+        self.due = at.now.checked_add(self.backoff.next_delay(jitter()));
     }
 
     fn answer_reached(&mut self, now: Instant) {
@@ -467,8 +486,12 @@ impl Topic {
                 return self.failed(&fault, at);
             }
         };
-        self.can_be_read();
-        self.due = at.now.checked_add(CHECK);
+        if self.is_refused {
+            self.read_anew(at);
+        } else {
+            self.can_be_read();
+            self.due = at.now.checked_add(CHECK);
+        }
         if let Some(shrunk) = self.progress.shrunk(&ends) {
             self.unlisted.extend(waiting);
             let why = format!(
