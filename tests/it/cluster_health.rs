@@ -1,86 +1,11 @@
 //! `GET /health` of a worker in a group (KIP-1017): what it says while the group, the coordinator or the internal topics are
 //! not as they should be.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::support::{Answer, SOON, WorkerSetup, kafka, wait_for};
-
-/// A broker of the test's own, which may be frozen and ended.
-struct OwnKafka(TempDir);
-
-impl OwnKafka {
-    fn start(properties: &[&str]) -> Self {
-        let own = OwnKafka(TempDir::new().unwrap());
-        let more = properties.iter().flat_map(|property| ["--property", property]);
-        own.script("start", more);
-        own
-    }
-
-    fn script<'a>(&self, command: &str, more: impl Iterator<Item = &'a str>) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
-        let status = Command::new(script).args([command, "--dir"]).arg(self.dir()).args(more).status();
-        assert!(status.unwrap().success(), "scripts/kafka {command}");
-    }
-
-    fn dir(&self) -> std::path::PathBuf {
-        self.0.path().join("kafka")
-    }
-
-    fn bootstrap(&self) -> String {
-        std::fs::read_to_string(self.dir().join("bootstrap")).unwrap().trim().to_owned()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = std::fs::read_to_string(self.dir().join("pid")).unwrap();
-        assert!(Command::new("kill").args([&format!("-{name}"), pid.trim()]).status().unwrap().success());
-    }
-}
-
-impl Drop for OwnKafka {
-    fn drop(&mut self) {
-        if Path::new(&self.dir().join("pid")).exists() {
-            // One that is frozen does not end before it is let go.
-            self.signal("CONT");
-            self.script("kill", std::iter::empty());
-        }
-    }
-}
-
-fn stage_of(answer: &Answer) -> String {
-    answer.json()["stage"].as_str().unwrap_or_default().to_owned()
-}
-
-#[test]
-fn a_worker_whose_coordinator_is_frozen_says_so_before_its_session_ends() {
-    if kafka().is_none() {
-        return;
-    }
-    let broker = OwnKafka::start(&[]);
-    let worker = WorkerSetup::distributed("frozen").kafka(&broker.bootstrap()).start().healthy();
-    broker.signal("STOP");
-    let frozen = Instant::now();
-    let answer = wait_for("an answer other than 200", SOON, || match worker.get("/health?verbose=true") {
-        healthy @ Answer { status: 200, .. } => Err(healthy),
-        other => Ok(other),
-    });
-    assert_eq!(answer.status, 500, "{answer:?}");
-    // The interval of heartbeats and the 10 s of a health request, and a second for the machine.
-    assert!(frozen.elapsed() < Duration::from_secs(14), "after {:?}", frozen.elapsed());
-    assert!(stage_of(&answer).starts_with("waiting for the group coordinator: "), "{answer:?}");
-    assert_eq!(worker.get("/connectors").json(), json!([]), "what needs no coordinator is answered");
-    broker.signal("CONT");
-    let back = Instant::now();
-    wait_for("healthy again", SOON, || match worker.get("/health?timeout=1500") {
-        Answer { status: 200, .. } => Ok(()),
-        other => Err((other, worker.log())),
-    });
-    assert!(back.elapsed() < Duration::from_secs(10), "after {:?}", back.elapsed());
-}
+use crate::support::{Answer, Faults, SOON, Worker, WorkerSetup, kafka, stage_of, wait_for};
 
 #[test]
 fn a_broker_that_is_not_there_keeps_the_worker_starting() {
@@ -140,4 +65,111 @@ fn a_group_that_another_member_holds_up_is_starting_and_later_unhealthy() {
     drop(second);
     let (first, third) = (first.healthy(), third.healthy());
     assert_eq!((first.get("/health").status, third.get("/health").status), (200, 200));
+}
+
+/// Waits for a 500 with this stage. The probe waits no longer than it must, so that this is soon.
+fn unhealthy(worker: &Worker, stage: &str) -> Answer {
+    wait_for(stage, SOON, || {
+        let answer = worker.get("/health?timeout=500&verbose=true");
+        if answer.status == 500 && stage_of(&answer).starts_with(stage) {
+            Ok(answer)
+        } else {
+            Err((answer, worker.log()))
+        }
+    })
+}
+
+/// Waits for a 200; tells how long it took.
+fn healthy_again(worker: &Worker) -> Duration {
+    let began = Instant::now();
+    wait_for("healthy again", SOON, || match worker.get("/health?timeout=1000&verbose=true") {
+        Answer { status: 200, .. } => Ok(()),
+        other => Err((other, worker.log())),
+    });
+    began.elapsed()
+}
+
+#[test]
+fn a_worker_that_has_not_read_as_far_as_its_assignment_is_unhealthy_until_it_has() {
+    let Some(kafka) = kafka() else { return };
+    let group = kafka.unique("behind");
+    let member =
+        || WorkerSetup::distributed(&group).kafka(&kafka.bootstrap).set("heartbeat.interval.ms", "500");
+    let leader = member().start().healthy();
+    let (faults, setup) = Faults::of(member());
+    let follower = setup.start().healthy();
+    faults.hold("internal-topics");
+    let sink = json!({"connector.class": "MockSink", "topics": "t"});
+    let created = leader.send("POST", "/connectors?wait=10000", Some(&json!({"name": "c", "config": sink})));
+    assert_eq!(created.status, 201, "{created:?}");
+    unhealthy(&follower, "reading to the end of the config topic");
+    assert_eq!(follower.get("/connectors").json(), json!([]), "it does not know yet");
+    assert!(healthy_again(&leader) < Duration::from_secs(2), "the other one has read");
+    faults.let_go("internal-topics");
+    let took = healthy_again(&follower);
+    eprintln!("behind: 200 after {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(follower.get("/connectors").json(), json!(["c"]));
+}
+
+#[test]
+fn a_config_topic_that_was_deleted_makes_the_worker_unhealthy_until_it_is_there() {
+    let Some(kafka) = kafka() else { return };
+    let group = kafka.unique("deleted");
+    let topic = format!("{group}-configs");
+    let worker = WorkerSetup::distributed(&group).kafka(&kafka.bootstrap).start().healthy();
+    kafka.delete(&topic);
+    let deleted = Instant::now();
+    let answer = unhealthy(&worker, "unable to read the config topic: ");
+    let took = deleted.elapsed();
+    eprintln!("deleted: 500 after {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(13), "{took:?}");
+    assert!(stage_of(&answer).contains(&topic), "{answer:?}");
+    let restored = Instant::now();
+    kafka.create_compacted(&topic, 1);
+    healthy_again(&worker);
+    let took = restored.elapsed();
+    eprintln!("restored: 200 after {} ms", took.as_millis());
+    // It is looked for every 3 s.
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+#[test]
+fn a_leader_that_cannot_write_a_session_key_is_unhealthy_until_it_can() {
+    let Some(kafka) = kafka() else { return };
+    let group = kafka.unique("keyless");
+    let topic = format!("{group}-configs");
+    let worker = WorkerSetup::distributed(&group)
+        .kafka(&kafka.bootstrap)
+        .set("inter.worker.key.ttl.ms", "3000")
+        .start()
+        .healthy();
+    // No record is as short as that.
+    let compact = ("cleanup.policy", "compact");
+    kafka.set(&topic, &[compact, ("max.message.bytes", "10")]);
+    unhealthy(&worker, "writing a new session key to the config topic");
+    kafka.set(&topic, &[compact]);
+    let took = healthy_again(&worker);
+    eprintln!("keyless: 200 after {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn a_tick_thread_that_is_held_in_a_group_is_unhealthy_and_keeps_its_place() {
+    let Some(kafka) = kafka() else { return };
+    let group = kafka.unique("held");
+    let (faults, setup) = Faults::of(WorkerSetup::distributed(&group).kafka(&kafka.bootstrap));
+    let worker = setup.start().healthy();
+    faults.hold("tick");
+    let began = Instant::now();
+    let answer = worker.get("/health?verbose=true");
+    eprintln!("held: 500 after {} ms", began.elapsed().as_millis());
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(stage_of(&answer).starts_with("handling "), "{answer:?}");
+    assert!(began.elapsed() < Duration::from_millis(10_500), "{:?}", began.elapsed());
+    faults.let_go("tick");
+    let took = healthy_again(&worker);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let log = worker.log();
+    assert_eq!(log.matches("Joined generation").count(), 1, "heartbeats went on: {log}");
 }

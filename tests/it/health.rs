@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, SOON, Worker, WorkerSetup, try_send, wait_for, wait_until};
+use crate::relay::Relay;
+use crate::support::{Answer, Faults, SOON, Worker, WorkerSetup, try_send, wait_for, wait_until};
 
 const HEALTHY: &str = r#"{
   "status": "healthy",
@@ -20,23 +21,6 @@ const UNHEALTHY: &str = r#"{
   "status": "unhealthy",
   "message": "Worker was unable to handle this request and may be unable to handle other requests"
 }"#;
-
-/// A setup with a folder in which faults can be put.
-fn with_faults() -> WorkerSetup {
-    let setup = WorkerSetup::new();
-    let folder = setup.folder().join("faults");
-    fs::create_dir(&folder).unwrap();
-    let folder = folder.to_string_lossy().into_owned();
-    setup.env("HERDSMAN_FAULT_DIR", folder)
-}
-
-fn hold_tick(worker: &Worker) {
-    fs::write(worker.folder().join("faults/hold-tick"), "").unwrap();
-}
-
-fn let_tick_go(worker: &Worker) {
-    fs::remove_file(worker.folder().join("faults/hold-tick")).unwrap();
-}
 
 #[track_caller]
 fn assert_answer(answer: &Answer, status: u16, body: &str) {
@@ -97,48 +81,51 @@ fn a_broker_that_is_absent_for_a_while_is_waited_for() {
     assert_eq!(worker.get("/connectors").body, "[]");
     let verbose = worker.get("/health?timeout=100&verbose=true").json();
     assert_eq!(verbose["stage"], "trying to reach the Kafka cluster");
-    // A broker for a worker with the same address: that of another worker's embedded one cannot be chosen, so a
-    // plain forwarder takes the place of the network.
+    // A broker for a worker with the same address: that of another worker's embedded one cannot be chosen, so a relay
+    // takes the place of the network.
     let other = WorkerSetup::new().start().healthy();
-    let _forwarder = Forwarder::start(port, &embedded_address(&other));
+    Relay::on(port).pass_on_to(&embedded_address(&other));
     let worker = worker.healthy();
     worker.task_state("c", 0, "RUNNING");
 }
 
 #[test]
 fn a_held_tick_thread_is_unhealthy_and_recovers() {
-    let worker = with_faults().start().healthy();
-    hold_tick(&worker);
+    let (faults, setup) = Faults::of(WorkerSetup::new());
+    let worker = setup.start().healthy();
+    faults.hold("tick");
     assert_answer(&worker.get("/health?timeout=300"), 500, UNHEALTHY);
     let verbose = worker.get("/health?timeout=300&verbose=true").json();
     assert_eq!(verbose["status"], "unhealthy");
     assert!(verbose["stage"].as_str().unwrap_or_default().starts_with("handling "), "{verbose}");
-    let_tick_go(&worker);
+    faults.let_go("tick");
     assert_answer(&worker.get("/health"), 200, HEALTHY);
 }
 
 #[test]
 fn the_timeout_is_that_of_the_worker_unless_a_caller_wants_less() {
-    let worker = with_faults().set("rest.health.timeout.ms", "600").start().healthy();
-    hold_tick(&worker);
+    let (faults, setup) = Faults::of(WorkerSetup::new());
+    let worker = setup.set("rest.health.timeout.ms", "600").start().healthy();
+    faults.hold("tick");
     for (query, least, most) in [("", 600, 3000), ("?timeout=60000", 600, 3000), ("?timeout=100", 100, 590)] {
         let begin = Instant::now();
         assert_eq!(worker.get(&format!("/health{query}")).status, 500);
         let took = begin.elapsed().as_millis();
         assert!((least..most).contains(&took), "{query}: {took} ms");
     }
-    let_tick_go(&worker);
+    faults.let_go("tick");
     assert_eq!(worker.get("/health?timeout=x").status, 400);
     assert_eq!(worker.get("/health?timeout=-1").status, 400);
 }
 
 #[test]
 fn held_requests_cost_nobody_else_a_worker() {
-    let worker = with_faults()
+    let (faults, setup) = Faults::of(WorkerSetup::new());
+    let worker = setup
         .connector("c", &[("connector.class", "FileStreamSource"), ("file", "in.txt"), ("topic", "t")])
         .start()
         .healthy();
-    hold_tick(&worker);
+    faults.hold("tick");
     let url = worker.url().to_owned();
     let waiting: Vec<_> = (0..128)
         .map(|number| {
@@ -165,7 +152,7 @@ fn held_requests_cost_nobody_else_a_worker() {
         let times: Vec<Duration> = (0..5).map(|_| time_of(worker.url(), path)).collect();
         assert!(times.iter().min() < Some(&Duration::from_millis(100)), "{path} took {times:?}");
     }
-    let_tick_go(&worker);
+    faults.let_go("tick");
     let mut statuses: Vec<u16> = waiting.into_iter().map(|thread| thread.join().unwrap()).collect();
     statuses.sort_unstable();
     assert_eq!((statuses[0], statuses[63], statuses[64], statuses[127]), (200, 200, 201, 201));
@@ -173,13 +160,14 @@ fn held_requests_cost_nobody_else_a_worker() {
 
 #[test]
 fn the_probe_on_the_command_line_tells_by_its_exit_code() {
-    let worker = with_faults().start().healthy();
+    let (faults, setup) = Faults::of(WorkerSetup::new());
+    let worker = setup.start().healthy();
     let healthy = probe(worker.url(), "5");
     assert_eq!((healthy.status.code(), text(&healthy.stdout)), (Some(0), format!("{HEALTHY}\n")));
-    hold_tick(&worker);
+    faults.hold("tick");
     let unhealthy = probe(worker.url(), "1");
     assert_eq!((unhealthy.status.code(), text(&unhealthy.stdout)), (Some(1), format!("{UNHEALTHY}\n")));
-    let_tick_go(&worker);
+    faults.let_go("tick");
     let starting = WorkerSetup::new().kafka(&format!("127.0.0.1:{}", free_port())).start();
     assert_eq!(probe(starting.url(), "1").status.code(), Some(2));
     let nobody = probe(&format!("http://127.0.0.1:{}", free_port()), "1");
@@ -233,32 +221,4 @@ fn embedded_address(worker: &Worker) -> String {
         let address = log.lines().find_map(|line| line.split("embedded Kafka broker at ").nth(1));
         address.map(|rest| rest.split_whitespace().next().unwrap().to_owned()).ok_or(log)
     })
-}
-
-/// Listens on a port and passes every connection on to another address, until dropped.
-struct Forwarder;
-
-impl Forwarder {
-    fn start(port: u16, to: &str) -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let to = to.to_owned();
-        spawn("forwarder", move || {
-            for from in listener.incoming() {
-                let (from, to) = (from.unwrap(), std::net::TcpStream::connect(&to).unwrap());
-                for (mut reader, mut writer) in
-                    [(from.try_clone().unwrap(), to.try_clone().unwrap()), (to, from)]
-                {
-                    spawn("forwarder of a connection", move || {
-                        // Whoever hangs up ends it.
-                        std::io::copy(&mut reader, &mut writer).ok();
-                    });
-                }
-            }
-        });
-        Forwarder
-    }
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).unwrap();
 }

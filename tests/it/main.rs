@@ -8,15 +8,21 @@
 )]
 
 mod cluster;
+mod cluster_contact;
 mod cluster_health;
+mod cluster_long;
+mod cluster_rights;
 mod conformance;
 mod durability;
 mod exit_codes;
+mod hanging;
 mod health;
 mod kafka;
+mod own_kafka;
 #[path = "../conformance/recorded.rs"]
 mod recorded;
 mod records;
+mod relay;
 mod rest;
 mod support;
 mod systemd;

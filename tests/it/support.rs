@@ -11,9 +11,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use serde_json::Value as Json;
@@ -48,6 +49,11 @@ pub(crate) fn wait_until(what: &str, patience: Duration, mut probe: impl FnMut()
 pub(crate) fn pause() {
     let (_never, nothing) = crossbeam_channel::bounded::<()>(0);
     assert!(nothing.recv_timeout(Duration::from_millis(10)).is_err());
+}
+
+/// Whether the tests that take long are to run, too: `scripts/test --long`.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("HERDSMAN_TEST_LONG").is_some_and(|value| value == "1")
 }
 
 /// What is to be run.
@@ -352,6 +358,11 @@ impl Answer {
     }
 }
 
+/// What a verbose health answer says the worker waits for.
+pub(crate) fn stage_of(health: &Answer) -> String {
+    health.json()["stage"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Sends a request to any URL.
 pub(crate) fn try_send(
     base: &str,
@@ -412,16 +423,46 @@ impl Kafka {
     /// Creates a topic; its name begins with `name`.
     pub(crate) fn topic(&self, name: &str, partitions: i32) -> String {
         let name = self.unique(name);
-        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
-        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-        let mut creation = pin!(admin.create_topics([&new], &AdminOptions::new()));
+        self.create(NewTopic::new(&name, partitions, TopicReplication::Fixed(1)));
+        name
+    }
+
+    /// Creates a compacted topic of that very name.
+    pub(crate) fn create_compacted(&self, name: &str, partitions: i32) {
+        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        self.create(new.set("cleanup.policy", "compact"));
+    }
+
+    fn create(&self, new: NewTopic<'_>) {
+        // A topic that is being deleted is in the way for a moment.
+        wait_for("the creation of a topic", SOON, || {
+            self.ask(|admin, options| admin.create_topics([&new], options)).remove(0)
+        });
+    }
+
+    /// Deletes a topic.
+    pub(crate) fn delete(&self, topic: &str) {
+        self.ask(|admin, options| admin.delete_topics(&[topic], options)).remove(0).unwrap();
+    }
+
+    /// Gives a topic these settings, and takes all others away.
+    pub(crate) fn set(&self, topic: &str, settings: &[(&str, &str)]) {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let change = settings.iter().fold(change, |change, (name, value)| change.set(name, value));
+        self.ask(|admin, options| admin.alter_configs([&change], options)).remove(0).unwrap();
+    }
+
+    fn ask<T, F: Future<Output = KafkaResult<T>>>(
+        &self,
+        question: impl FnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> F,
+    ) -> T {
+        let admin = self.client().create().unwrap();
+        let mut question = pin!(question(&admin, &AdminOptions::new()));
         let mut context = Context::from_waker(Waker::noop());
-        let mut results =
-            wait_for("the creation of a topic", SOON, || match creation.as_mut().poll(&mut context) {
-                Poll::Ready(results) => Ok(results.unwrap()),
-                Poll::Pending => Err("it is pending"),
-            });
-        results.remove(0).unwrap()
+        wait_for("an answer of the broker", SOON, || match question.as_mut().poll(&mut context) {
+            Poll::Ready(answer) => Ok(answer.unwrap()),
+            Poll::Pending => Err("it is pending"),
+        })
     }
 
     /// Produces records without keys; returns once all are acknowledged.

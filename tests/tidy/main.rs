@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("logging", &["stdx"]),
     ("kafka", &["api", "config", "stdx"]),
     ("group", &["api", "config", "kafka", "stdx"]),
-    ("store", &["api", "config", "kafka", "stdx"]),
+    ("store", &["api", "config", "faults", "kafka", "stdx"]),
     ("connector", &["api", "config", "stdx"]),
     ("task", &["api", "config", "kafka", "store", "stdx"]),
     ("herder", &["api", "connector", "faults", "group", "health", "store", "stdx", "task"]),

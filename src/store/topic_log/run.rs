@@ -114,6 +114,8 @@ impl Logs {
                 recv(self.woken) -> _ => {}
                 default(rest) => {}
             }
+            #[cfg(feature = "faults")]
+            crate::faults::hold_while_told("internal-topics");
             rest = self.turn();
         }
         // A queue keeps what is in it as long as it has senders: here it gets its answer.
