@@ -123,7 +123,11 @@ impl ConnectorEntry {
 
     fn start_instance(&mut self, wanted: &Wanted<'_>, config: &ConnectorConfig, effects: &mut Effects) {
         self.restart = false;
-        wanted.outdate(&mut self.status);
+        // One that was paused or stopped is shown so until it runs.
+        let rests = |status: &Status| matches!(status.state, RunState::Paused | RunState::Stopped);
+        if !self.status.as_ref().is_some_and(rests) {
+            wanted.outdate(&mut self.status);
+        }
         let Some(class) = wanted.class else {
             self.status = Some(wanted.status(RunState::Failed, Some(NO_CLASS)));
             self.instance = Instance::Classless(config.revision);

@@ -212,3 +212,19 @@ fn what_has_a_class_that_is_not_here_fails_with_all_its_tasks() {
     bad(&world.put("b", &[gone]));
     good(&world.delete("b"));
 }
+
+#[test]
+fn a_connector_that_is_resumed_is_shown_at_rest_until_it_runs() {
+    for (target, shown) in [(TargetState::Paused, "PAUSED 0:RUNNING"), (TargetState::Stopped, "STOPPED")] {
+        let mut world = World::running("a", 1);
+        match target {
+            TargetState::Stopped => good(&world.stop("a")),
+            TargetState::Paused | TargetState::Started => good(&world.target("a", target)),
+        }
+        world.hang("start a");
+        good(&world.target("a", TargetState::Started));
+        assert_eq!(world.status("a"), shown);
+        world.let_go("start a");
+        assert_eq!(world.status("a"), "RUNNING 0:RUNNING");
+    }
+}
