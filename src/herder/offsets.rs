@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::connector_entry::Waiter;
-use super::msg::{Answer, Effect, Effects, HerderError, OffsetsChange, OffsetsDraft};
+use super::msg::{Answer, Effect, Effects, HerderError, OffsetsChange, OffsetsDraft, Request};
 use super::operations::{OffsetsRequest, Operation};
 use super::{Herder, class_of, not_found};
 use crate::api::ids::{ConnectorName, TopicPartition};
@@ -37,6 +37,14 @@ impl Herder {
         effects: &mut Effects,
     ) {
         match outcome {
+            // What was read has begun a rebalance. At its end no task that was stopped goes on anywhere, and none commits.
+            Ok(()) if !self.membership.is_settled() => {
+                let OffsetsRequest { name, draft, reply } = request;
+                let request = Request::ModifyOffsets(name, draft, reply);
+                if let Some(request) = self.membership.hold(request, effects) {
+                    self.serve(request, effects);
+                }
+            }
             Ok(()) => self.modify_offsets(request, effects),
             Err(why) => {
                 let why = format!("Failed to perform synchronous read of the config topic: {why}");

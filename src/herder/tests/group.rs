@@ -7,13 +7,14 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::api::Settings;
-use crate::api::ids::{ConfigOffset, ConnectorName, Generation, MemberId, TaskId, WorkerId};
-use crate::api::registry::Registry;
+use crate::api::ids::{ConfigOffset, ConnectorName, Epoch, Generation, MemberId, TaskId, WorkerId};
+use crate::api::source::AlterOffsets;
+use crate::connector::{ConnectorEvent, ConnectorEventKind};
 use crate::group::events::{GroupEvent, MemberCommand, RejoinCause};
 use crate::group::protocol::{Assignment, AssignmentError, ConnectProtocol, Metadata, ProtocolVersion};
 use crate::health::StartupPhase;
 use crate::herder::msg::{
-    Answer, Effect, Effects, Exit, HerderError, HerderEvent, OperationId, Request, TopicsEvent,
+    Answer, Effect, Effects, Exit, HerderError, HerderEvent, OffsetsDraft, OperationId, Request, TopicsEvent,
 };
 use crate::herder::session_key::KeySettings;
 use crate::herder::{GroupSettings, Herder, HerderSettings, Random};
@@ -22,6 +23,9 @@ use crate::stdx::reply::{Pending, reply};
 use crate::stdx::time::{Clock, Now};
 use crate::store::config_records::{ConfigRecord, stored};
 use crate::store::config_write::ConfigWrite;
+use crate::task::{TaskEvent, TaskEventKind};
+
+use super::world::{registry, settings_of};
 
 const OURS: &str = "http://ours:8083/";
 const OTHERS: &str = "http://other:8083/";
@@ -35,6 +39,12 @@ struct Member {
     writes: Vec<(ConfigWrite, Option<OperationId>)>,
     reads: Vec<OperationId>,
     submitted: usize,
+    /// Tasks that were started and not stopped since, and those that were stopped.
+    started: Vec<(TaskId, Epoch)>,
+    stopped: Vec<(TaskId, Epoch)>,
+    stopped_instances: Vec<(ConnectorName, Epoch)>,
+    /// Changes of offsets that are under way.
+    modified: usize,
     exits: Vec<Exit>,
     offset: i64,
     generation: i32,
@@ -61,7 +71,7 @@ impl Member {
         };
         let settings = HerderSettings {
             worker: WorkerId::new("ours:8083"),
-            registry: Arc::new(Registry::new()),
+            registry: Arc::new(registry()),
             task_stop_timeout: Duration::from_secs(3),
             group: Some(group),
             random: Random(Arc::new(|bytes| {
@@ -78,6 +88,10 @@ impl Member {
             writes: Vec::new(),
             reads: Vec::new(),
             submitted: 0,
+            started: Vec::new(),
+            stopped: Vec::new(),
+            stopped_instances: Vec::new(),
+            modified: 0,
             exits: Vec::new(),
             offset: 0,
             generation: 0,
@@ -104,6 +118,13 @@ impl Member {
                 Effect::WriteConfig(write, operation) => self.writes.push((write, operation)),
                 Effect::CatchUp(operation, _) => self.reads.push(operation),
                 Effect::SubmitTasks(_) => self.submitted += 1,
+                Effect::ModifyOffsets(..) => self.modified += 1,
+                Effect::StartTask(task) => self.started.push((task.id, task.epoch)),
+                Effect::StopConnector(name, epoch) => self.stopped_instances.push((name, epoch)),
+                Effect::StopTask(id, epoch) => {
+                    self.started.retain(|started| *started != (id.clone(), epoch));
+                    self.stopped.push((id, epoch));
+                }
                 Effect::Exit(exit) => self.exits.push(exit),
                 _ => {}
             }
@@ -207,6 +228,17 @@ impl Member {
         }
     }
 
+    /// All that was stopped has ended.
+    fn end_stopped(&mut self) {
+        for (name, epoch) in std::mem::take(&mut self.stopped_instances) {
+            let kind = ConnectorEventKind::Stopped;
+            self.event(HerderEvent::Connector(ConnectorEvent { name, epoch, kind }));
+        }
+        for (id, epoch) in std::mem::take(&mut self.stopped) {
+            self.event(HerderEvent::Task(TaskEvent { id, epoch, kind: TaskEventKind::Stopped }));
+        }
+    }
+
     fn probe(&mut self) -> Pending<Answer<()>> {
         let (reply, pending) = reply();
         self.event(HerderEvent::Request(Request::Health(reply)));
@@ -226,6 +258,17 @@ impl Member {
 fn connector(name: &str) -> ConfigRecord {
     let settings = Settings::from([("connector.class".to_owned(), "X".to_owned())]);
     ConfigRecord::Connector { name: name.into(), settings: stored(settings) }
+}
+
+/// A connector that can run, with one task.
+fn source(name: &str) -> Vec<ConfigRecord> {
+    let settings = || stored(settings_of(name, &[]));
+    let id = TaskId { connector: name.into(), index: 0 };
+    vec![
+        ConfigRecord::Connector { name: name.into(), settings: settings() },
+        ConfigRecord::Task { id, settings: settings() },
+        ConfigRecord::Commit { name: name.into(), tasks: 1 },
+    ]
 }
 
 fn is_answered(pending: &Pending<Answer<()>>) -> bool {
@@ -389,4 +432,36 @@ fn a_group_that_does_not_take_the_worker_ends_it() {
     let mut member = Member::leading();
     member.group(GroupEvent::Fatal("no authority".to_owned()));
     assert_eq!(member.exits, [Exit::GroupRefused("no authority".to_owned())]);
+}
+
+#[test]
+fn a_worker_joins_when_the_tasks_have_ended_that_are_no_longer_configured() {
+    let mut member = Member::leading();
+    member.read(source("a"));
+    member.join_as_leader();
+    assert_eq!((member.started.len(), member.told()), (1, vec![]));
+    member.read(vec![ConfigRecord::Commit { name: "a".into(), tasks: 0 }]);
+    assert_eq!((member.stopped.len(), member.told()), (1, vec![]), "its task may still commit offsets");
+    member.end_stopped();
+    assert_eq!(member.joins_with().allocation.unwrap().tasks, []);
+}
+
+#[test]
+fn offsets_are_changed_after_the_rebalance_that_a_stop_has_begun() {
+    let mut member = Member::leading();
+    member.read(source("a"));
+    member.join_as_leader();
+    let (reply, pending) = reply::<Answer<AlterOffsets>>();
+    member.event(HerderEvent::Request(Request::ModifyOffsets("a".into(), OffsetsDraft::Reset, reply)));
+    // Another worker has stopped it; that is read before the change.
+    let stop = ConfigWrite::Stopped("a".into()).records().into_iter().flatten().collect();
+    member.read(stop);
+    let operation = member.reads.remove(0);
+    member.event(HerderEvent::CaughtUp(operation, Ok(())));
+    assert!(pending.poll().is_none() && member.modified == 0, "its tasks may go on elsewhere");
+    member.end_stopped();
+    member.join_as_leader();
+    let operation = member.reads.remove(0);
+    member.event(HerderEvent::CaughtUp(operation, Ok(())));
+    assert_eq!((pending.poll().is_none(), member.modified), (true, 1));
 }

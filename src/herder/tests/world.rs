@@ -78,11 +78,9 @@ impl World {
     }
 
     pub(super) fn new(command_line: Vec<CommandLineConnector>, task_stop_timeout: Duration) -> World {
-        let mut registry = Registry::new();
-        registry.add_source(FakeSource);
         let settings = HerderSettings {
             worker: WorkerId::new("worker:8083"),
-            registry: Arc::new(registry),
+            registry: Arc::new(registry()),
             task_stop_timeout,
             group: None,
             random: Random(Arc::new(|_| Ok(()))),
@@ -424,8 +422,15 @@ impl World {
     }
 }
 
+/// The fake source, and nothing else.
+pub(super) fn registry() -> Registry {
+    let mut registry = Registry::new();
+    registry.add_source(FakeSource);
+    registry
+}
+
 /// The settings of a connector of the fake source, with others on top.
-fn settings_of(name: &str, more: &[(&str, &str)]) -> Settings {
+pub(super) fn settings_of(name: &str, more: &[(&str, &str)]) -> Settings {
     let first = [("name", name), ("connector.class", "fake.FakeSourceConnector"), ("topic", "t")];
     let all = first.iter().chain(more);
     all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
