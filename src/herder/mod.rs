@@ -238,6 +238,8 @@ impl Herder {
     fn settle(&mut self, now: Now, effects: &mut Effects) {
         loop {
             while let Some(name) = self.changed.pop_first() {
+                // A task that has ended is told of before it is forgotten.
+                self.write_statuses(&name, effects);
                 self.reconcile(now.instant, &name, effects);
                 self.answer_waiters(&name, effects);
                 self.write_statuses(&name, effects);

@@ -152,7 +152,7 @@ impl ConnectorEntry {
             // It is another worker's to tell.
             return;
         }
-        let state = match wanted.config.map(|config| config.target) {
+        let state = match wanted.runnable().map(|config| config.target) {
             Some(TargetState::Paused) if wanted.share.has_instance() => RunState::Paused,
             Some(TargetState::Stopped) if wanted.share.has_instance() => RunState::Stopped,
             Some(TargetState::Started | TargetState::Paused | TargetState::Stopped) | None => {

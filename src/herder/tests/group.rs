@@ -23,6 +23,7 @@ use crate::stdx::reply::{Pending, reply};
 use crate::stdx::time::{Clock, Now};
 use crate::store::config_records::{ConfigRecord, stored};
 use crate::store::config_write::ConfigWrite;
+use crate::store::status_records::{StatusOf, StatusRecord};
 use crate::task::{TaskEvent, TaskEventKind};
 
 use super::world::{registry, settings_of};
@@ -43,6 +44,8 @@ struct Member {
     started: Vec<(TaskId, Epoch)>,
     stopped: Vec<(TaskId, Epoch)>,
     stopped_instances: Vec<(ConnectorName, Epoch)>,
+    /// What was written of connectors and tasks since the last look, e.g. `a-0 UNASSIGNED`.
+    said: Vec<String>,
     /// Changes of offsets that are under way.
     modified: usize,
     exits: Vec<Exit>,
@@ -91,6 +94,7 @@ impl Member {
             started: Vec::new(),
             stopped: Vec::new(),
             stopped_instances: Vec::new(),
+            said: Vec::new(),
             modified: 0,
             exits: Vec::new(),
             offset: 0,
@@ -118,6 +122,8 @@ impl Member {
                 Effect::WriteConfig(write, operation) => self.writes.push((write, operation)),
                 Effect::CatchUp(operation, _) => self.reads.push(operation),
                 Effect::SubmitTasks(_) => self.submitted += 1,
+                Effect::WriteStatus(write) => self.said.push(said(&write.record())),
+                Effect::WriteStatusRecords(records) => self.said.extend(records.iter().map(said)),
                 Effect::ModifyOffsets(..) => self.modified += 1,
                 Effect::StartTask(task) => self.started.push((task.id, task.epoch)),
                 Effect::StopConnector(name, epoch) => self.stopped_instances.push((name, epoch)),
@@ -258,6 +264,22 @@ impl Member {
 fn connector(name: &str) -> ConfigRecord {
     let settings = Settings::from([("connector.class".to_owned(), "X".to_owned())]);
     ConfigRecord::Connector { name: name.into(), settings: stored(settings) }
+}
+
+/// A record of the status topic as a story shows it.
+fn said(record: &StatusRecord) -> String {
+    match record {
+        StatusRecord::Status(of, status) => {
+            let name = match of {
+                StatusOf::Connector(name) => name.to_string(),
+                StatusOf::Task(id) => id.to_string(),
+            };
+            format!("{name} {}", status.as_ref().map_or("gone", |status| status.state.name()))
+        }
+        StatusRecord::Topic { connector, topic, used } => {
+            format!("{connector} {} {topic}", if used.is_some() { "uses" } else { "forgets" })
+        }
+    }
 }
 
 /// A connector that can run, with one task.
@@ -464,4 +486,32 @@ fn offsets_are_changed_after_the_rebalance_that_a_stop_has_begun() {
     let operation = member.reads.remove(0);
     member.event(HerderEvent::CaughtUp(operation, Ok(())));
     assert_eq!((pending.poll().is_none(), member.modified), (true, 1));
+}
+
+/// One that leads, and runs a connector with a task of which all is known.
+fn running() -> Member {
+    let mut member = Member::leading();
+    member.read(source("a"));
+    member.join_as_leader();
+    let (id, epoch) = member.started[0].clone();
+    member.event(HerderEvent::Task(TaskEvent { id, epoch, kind: TaskEventKind::Started }));
+    assert_eq!(member.said.pop().as_deref(), Some("a-0 RUNNING"));
+    member.said.clear();
+    member
+}
+
+#[test]
+fn what_has_ended_is_told_before_it_is_forgotten() {
+    let mut stopped = running();
+    stopped.read(ConfigWrite::Stopped("a".into()).records().into_iter().flatten().collect());
+    stopped.end_stopped();
+    assert_eq!(stopped.said, ["a STOPPED", "a-0 UNASSIGNED"]);
+    stopped.join_as_leader();
+    stopped.said.clear();
+    stopped.event(HerderEvent::Stop);
+    assert_eq!(stopped.said, ["a UNASSIGNED"], "nobody has it while the worker is gone");
+    let mut ended = running();
+    ended.event(HerderEvent::Stop);
+    ended.end_stopped();
+    assert_eq!(ended.said, ["a UNASSIGNED", "a-0 UNASSIGNED"]);
 }
