@@ -4,7 +4,7 @@ use super::connector_entry::{ConnectorEntry, Instance, TaskRun, Waiter};
 use super::membership::Membership;
 use super::msg::{Answer, ConnectorOffsets, Draft, Effect, Effects, HerderError, Request, Written};
 use super::operations::{Asker, OffsetsRequest, Operation, Write};
-use super::view::{ConnectorInfo, ConnectorStatus, RunState};
+use super::view::{ConnectorInfo, ConnectorStatus, RunState, Status};
 use super::{Herder, class_of, not_found};
 use crate::api::ids::{ConnectorName, TaskId};
 use crate::stdx::reply::Reply;
@@ -247,10 +247,7 @@ impl ConnectorEntry {
             return;
         }
         self.restart = true;
-        if let Some(status) = &mut self.status {
-            status.state = RunState::Restarting;
-            status.trace = None;
-        }
+        self.status.iter_mut().for_each(show_restarting);
     }
 
     /// Has a task ended and started again, unless it is not there.
@@ -260,11 +257,15 @@ impl ConnectorEntry {
             return;
         }
         task.restart = true;
-        if let Some(status) = &mut task.status {
-            status.state = RunState::Restarting;
-            status.trace = None;
-        }
+        task.status.iter_mut().for_each(show_restarting);
     }
+}
+
+/// As in Apache, what is restarted has no version: there is no instance of it for the moment.
+fn show_restarting(status: &mut Status) {
+    status.state = RunState::Restarting;
+    status.trace = None;
+    status.version = None;
 }
 
 /// The words that restarts have for a connector that is not there.
