@@ -72,10 +72,8 @@ impl Herder {
                 self.changed.insert(name);
             }
             ConfigChange::ConnectorRemoved(name) => {
-                if let Some(connector) = self.connectors.get_mut(&name) {
-                    // A new connector of its name has not used them.
-                    connector.topics.clear();
-                }
+                // A new connector of its name has not used them.
+                self.forget_topics_here(&name, effects);
                 self.changed.insert(name);
                 self.rejoin_for_config();
             }

@@ -93,6 +93,15 @@ impl Herder {
         }
     }
 
+    /// Has it forgotten which topics a deleted connector used. Of all workers the one that ran it tells the others, as in
+    /// Apache: whoever leads next does so only where that one has died.
+    pub(super) fn forget_topics_here(&mut self, name: &ConnectorName, effects: &mut Effects) {
+        match &self.membership {
+            Membership::Group(group) if !group.running.connectors.contains(name) => {}
+            Membership::Alone | Membership::Group(_) => self.forget_topics(name, effects),
+        }
+    }
+
     /// The topics that a connector used.
     pub(super) fn topics_of(&self, name: &ConnectorName) -> BTreeSet<Arc<str>> {
         match &self.membership {

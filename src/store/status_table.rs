@@ -137,7 +137,7 @@ impl StatusTable {
     }
 
     /// What a new leader deletes: the statuses of tasks that there are no longer, and of connectors that there are no
-    /// longer, those after those of their tasks.
+    /// longer, those after those of their tasks; and the topics that such connectors used.
     pub fn leftovers(&self, configs: &ConfigState) -> Vec<StatusRecord> {
         let tasks = |name: &ConnectorName| configs.connector(name).map_or(0, |config| config.tasks.len());
         let known = self.entries.iter().filter(|(_, entry)| entry.status.is_some()).map(|(of, _)| of);
@@ -147,7 +147,9 @@ impl StatusTable {
         };
         let mut gone: Vec<&StatusOf> = known.filter(is_gone).collect();
         gone.sort_by_key(|of| matches!(of, StatusOf::Connector(_)));
-        gone.into_iter().map(|of| StatusRecord::Status(of.clone(), None)).collect()
+        let statuses = gone.into_iter().map(|of| StatusRecord::Status(of.clone(), None));
+        let gone = self.topics.keys().filter(|name| !configs.contains(name));
+        statuses.chain(gone.flat_map(|name| self.forget_topics(name))).collect()
     }
 
     /// The tombstones that have it forgotten which topics a connector used.
@@ -317,11 +319,18 @@ mod tests {
         ] {
             table.read(StatusRecord::Status(of, Some(status(RunState::Running, "me", 1))));
         }
+        let topic =
+            |name: &str, used| StatusRecord::Topic { connector: name.into(), topic: "t".into(), used };
+        for name in ["a", "c"] {
+            table.read(topic(name, Some(TopicUse { task: 0, discovered_ms: 5 })));
+        }
         let tasks: Vec<_> = table.tasks(&c()).map(|(index, _)| index).collect();
         assert_eq!(tasks, [0, 1]);
         let leftovers = table.leftovers(&configs);
         let expected = [StatusOf::Task(gone), task(1), StatusOf::Connector("a".into())];
-        assert_eq!(leftovers, expected.map(|of| StatusRecord::Status(of, None)));
+        let mut expected = expected.map(|of| StatusRecord::Status(of, None)).to_vec();
+        expected.push(topic("a", None));
+        assert_eq!(leftovers, expected);
         leftovers.into_iter().for_each(|record| table.read(record));
         assert_eq!(table.leftovers(&configs), []);
     }

@@ -23,7 +23,7 @@ use crate::stdx::reply::{Pending, reply};
 use crate::stdx::time::{Clock, Now};
 use crate::store::config_records::{ConfigRecord, stored};
 use crate::store::config_write::ConfigWrite;
-use crate::store::status_records::{StatusOf, StatusRecord};
+use crate::store::status_records::{StatusOf, StatusRecord, TopicUse};
 use crate::task::{TaskEvent, TaskEventKind};
 
 use super::world::{registry, settings_of};
@@ -514,4 +514,14 @@ fn what_has_ended_is_told_before_it_is_forgotten() {
     ended.event(HerderEvent::Stop);
     ended.end_stopped();
     assert_eq!(ended.said, ["a UNASSIGNED", "a-0 UNASSIGNED"]);
+}
+
+#[test]
+fn the_topics_of_a_deleted_connector_are_forgotten_by_all() {
+    let mut member = running();
+    let used = Some(TopicUse { task: 0, discovered_ms: 5 });
+    let record = StatusRecord::Topic { connector: "a".into(), topic: "t".into(), used };
+    member.event(HerderEvent::StatusRead(vec![record]));
+    member.read(ConfigWrite::Removed("a".into()).records().into_iter().flatten().collect());
+    assert_eq!(member.said, ["a forgets t"]);
 }
