@@ -51,7 +51,7 @@ pub struct ClusterHands {
     pub levels: Arc<Levels>,
     /// Whether the leader writes the config topic in transactions.
     pub transactional: bool,
-    /// Statuses on their way, which the end of the worker waits for.
+    /// Statuses on their way, which the end of the worker and its joining wait for.
     pub statuses: Arc<PendingWrites>,
 }
 
@@ -83,10 +83,19 @@ impl ClusterHands {
         }
     }
 
-    /// Tells the member of the group.
+    /// Tells the member of the group. It joins when the states of what ended here are written: those of another worker,
+    /// who may be given it in the next generation, are to come after them.
     pub(super) fn tell_member(&self, command: MemberCommand) {
-        if let Err(why) = self.member.tell(command) {
-            log::error!("the member of the group was not told: {why}");
+        match &command {
+            MemberCommand::Join(_) => {
+                let member = Arc::clone(&self.member);
+                self.statuses.then(move || tell_now(&member, command));
+            }
+            MemberCommand::Leave { .. } => {
+                self.statuses.then_nothing();
+                tell_now(&self.member, command);
+            }
+            MemberCommand::Assign { .. } | MemberCommand::Probe => tell_now(&self.member, command),
         }
     }
 
@@ -221,6 +230,12 @@ impl ConfigWriting {
         if let Some(operation) = self.operation {
             self.hands.tell(HerderEvent::ConfigWritten(operation, outcome));
         }
+    }
+}
+
+fn tell_now(member: &MemberHandle, command: MemberCommand) {
+    if let Err(why) = member.tell(command) {
+        log::error!("the member of the group was not told: {why}");
     }
 }
 
