@@ -1,8 +1,7 @@
-//! Workers of a group: on the embedded broker, on a real Kafka, and beside a worker of Apache's.
+//! Workers of a group: on the embedded broker and on a real Kafka. Beside Apache's workers they are in `mixed`.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -139,90 +138,4 @@ fn work_moves_to_who_is_there_and_comes_back_after_a_restart() {
     let first = first.kill_and_restart().healthy();
     assert_eq!(running(first.url(), "sink", 4).len(), 1, "what is configured outlives the worker");
     assert_eq!(first.get("/connectors/sink/config").json()["topics"], json!(topic));
-}
-
-/// Apache's own worker in distributed mode; killed when dropped.
-struct JavaWorker {
-    child: Child,
-    url: String,
-    folder: TempDir,
-}
-
-impl JavaWorker {
-    fn start(kafka: &Kafka, group: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let converter = "org.apache.kafka.connect.storage.StringConverter";
-        let mut text = format!(
-            "bootstrap.servers={}\ngroup.id={group}\nlisteners=http://127.0.0.1:{port}\n\
-             rest.advertised.host.name=127.0.0.1\nkey.converter={converter}\nvalue.converter={converter}\n\
-             scheduled.rebalance.max.delay.ms=0\noffset.flush.interval.ms=200\noffset.storage.partitions=3\n",
-            kafka.bootstrap
-        );
-        for (topic, name) in [("config", "configs"), ("offset", "offsets"), ("status", "statuses")] {
-            text.push_str(&format!(
-                "{topic}.storage.topic={group}-{name}\n{topic}.storage.replication.factor=1\n"
-            ));
-        }
-        let properties = folder.path().join("worker.properties");
-        fs::write(&properties, text).unwrap();
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
-        let child = Command::new(script)
-            .arg("connect-distributed")
-            .arg(&properties)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        JavaWorker { child, url: format!("http://127.0.0.1:{port}"), folder }
-    }
-
-    fn healthy(self) -> Self {
-        wait_for("Apache's worker is healthy", Duration::from_secs(120), || {
-            match try_send(&self.url, "GET", "/health", None) {
-                Ok(Answer { status: 200, .. }) => Ok(()),
-                other => Err((other, fs::read_to_string(self.folder.path().join("log")).unwrap_or_default())),
-            }
-        });
-        self
-    }
-}
-
-impl Drop for JavaWorker {
-    fn drop(&mut self) {
-        // The script has replaced itself by the virtual machine.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-#[test]
-fn apaches_worker_and_ours_are_one_group() {
-    let Some(kafka) = kafka() else { return };
-    let group = kafka.unique("mixed");
-    let topic = kafka.topic("shared", 4);
-    let java = JavaWorker::start(&kafka, &group).healthy();
-    create(&java.url, "sink", &idle_sink(&topic, 4));
-    running(&java.url, "sink", 4);
-    // Ours joins a group that Apache's worker leads, and takes its part.
-    let ours = member(&kafka, &group).start().healthy();
-    wait_until("both have work", SETTLED, || running(ours.url(), "sink", 4).len() == 2);
-    assert_eq!(running(&java.url, "sink", 4), running(ours.url(), "sink", 4));
-    let stopped = ours.send("PUT", "/connectors/sink/stop", None);
-    assert_eq!(stopped.status, 204, "forwarded to Apache's leader: {stopped:?}");
-    let resumed = ask(&java.url, "PUT", "/connectors/sink/resume", None);
-    assert_eq!(resumed.status, 202, "{resumed:?}");
-    wait_until("both have work again", SETTLED, || running(ours.url(), "sink", 4).len() == 2);
-    // Ours leads when Apache's is gone, and does all of the work; then Apache's joins the group that ours leads.
-    drop(java);
-    wait_until("ours has all of it", SETTLED, || running(ours.url(), "sink", 4).len() == 1);
-    let java = JavaWorker::start(&kafka, &group).healthy();
-    wait_until("both have work once more", SETTLED, || running(&java.url, "sink", 4).len() == 2);
-    let put = json!({"connector.class": "FileStreamSource", "file": "nowhere.txt", "topic": topic});
-    let created = ask(&java.url, "PUT", "/connectors/source/config", Some(&put));
-    assert_eq!(created.status, 201, "forwarded to our leader, signed in our words: {created:?}");
-    running(&java.url, "source", 1);
-    running(ours.url(), "source", 1);
 }

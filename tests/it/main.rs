@@ -18,6 +18,7 @@ mod exit_codes;
 mod hanging;
 mod health;
 mod kafka;
+mod mixed;
 mod own_kafka;
 #[path = "../conformance/recorded.rs"]
 mod recorded;

@@ -47,8 +47,13 @@ pub(crate) fn wait_until(what: &str, patience: Duration, mut probe: impl FnMut()
 
 /// The pace of a wait for something that nobody announces.
 pub(crate) fn pause() {
+    pause_for(Duration::from_millis(10));
+}
+
+/// Lets time pass where the moment is what is tested.
+pub(crate) fn pause_for(time: Duration) {
     let (_never, nothing) = crossbeam_channel::bounded::<()>(0);
-    assert!(nothing.recv_timeout(Duration::from_millis(10)).is_err());
+    assert!(nothing.recv_timeout(time).is_err());
 }
 
 /// Whether the tests that take long are to run, too: `scripts/test --long`.
@@ -261,6 +266,11 @@ impl Worker {
     /// The folder in which it runs.
     pub(crate) fn folder(&self) -> &Path {
         self.setup.folder.path()
+    }
+
+    /// The process.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
     }
 
     /// What it has logged.
@@ -509,7 +519,8 @@ impl Kafka {
         values
     }
 
-    fn client(&self) -> ClientConfig {
+    /// Settings of a client of it.
+    pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap);
         config
