@@ -136,6 +136,8 @@ impl ClusterHands {
         let entry = status_entry(&write.record());
         let (hands, pending) = (self.clone(), PendingWrites::begin(&self.statuses));
         let done = Reply::calling(move |answer: LogAnswer| {
+            // What waits for this write does not wait for a second one.
+            drop(pending);
             match answer {
                 Ok(()) | Err(LogError::Closed) => {}
                 Err(why) if why.class() == ErrorClass::Retriable => {
@@ -144,7 +146,6 @@ impl ClusterHands {
                 }
                 Err(why) => log::error!("a status was not written: {why}"),
             }
-            drop(pending);
         });
         self.log.append(TopicRole::Status, vec![entry], Clock.deadline(STATUS_WRITE_TIMEOUT), done);
     }
