@@ -18,14 +18,14 @@ const MONTHS: [&str; 12] =
 /// A moment by the calendar. `Display` gives the form of `java.util.Date`: `Tue Nov 14 22:13:20 UTC 2023`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JavaDate {
-    days: i64,
+    pub(super) days: i64,
     /// The year; 0 is 1 BC.
-    year: i64,
+    pub(super) year: i64,
     /// From 1.
-    month: i64,
+    pub(super) month: i64,
     /// From 1.
-    day: i64,
-    millis_of_day: i64,
+    pub(super) day: i64,
+    pub(super) millis_of_day: i64,
 }
 
 impl JavaDate {
@@ -37,11 +37,11 @@ impl JavaDate {
     }
 
     /// The year as it is written: years before 1 AD count backwards.
-    fn year_of_era(&self) -> i64 {
+    pub(super) fn year_of_era(&self) -> i64 {
         if self.year > 0 { self.year } else { 1 - self.year }
     }
 
-    fn hours_minutes_seconds(&self) -> (i64, i64, i64) {
+    pub(super) fn hours_minutes_seconds(&self) -> (i64, i64, i64) {
         let seconds = self.millis_of_day / 1000;
         (seconds / 3600, seconds / 60 % 60, seconds % 60)
     }
@@ -49,6 +49,18 @@ impl JavaDate {
     /// `yyyy-MM-dd`.
     pub fn iso_date(&self) -> String {
         format!("{:04}-{:02}-{:02}", self.year_of_era(), self.month, self.day)
+    }
+
+    /// A moment as Connect writes it where no schema says what it is: less than a day is a time, whole days are a date.
+    pub fn text_by_size(millis: i64) -> String {
+        let date = JavaDate::of_millis(millis);
+        if millis < MILLIS_PER_DAY {
+            date.iso_time()
+        } else if millis % MILLIS_PER_DAY == 0 {
+            date.iso_date()
+        } else {
+            format!("{}T{}", date.iso_date(), date.iso_time())
+        }
     }
 
     /// `HH:mm:ss.SSS'Z'`.

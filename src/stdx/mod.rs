@@ -1,13 +1,15 @@
 //! What could be in the standard library: named threads, a pool that grows with need, replies that cannot be
-//! forgotten, classes of errors, time as a value, whom the system trusts; dates, numbers, Base64 and message
-//! authentication codes as Java has them.
+//! forgotten, classes of errors, time as a value, whom the system trusts; dates, numbers, regular expressions,
+//! Base64 and message authentication codes as Java has them.
 
 pub mod backoff;
 pub mod error_class;
 pub mod java_base64;
 pub mod java_calendar;
+pub mod java_date_format;
 pub mod java_mac;
 pub mod java_number;
+pub mod java_regex;
 pub mod log_context;
 pub mod panics;
 pub mod pool;

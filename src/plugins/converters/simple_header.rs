@@ -14,7 +14,7 @@ use crate::api::data::{SchemaAndValue, SchemaRef, Value};
 use crate::api::error::{ConnectError, Result};
 use crate::api::text::java_text;
 use crate::plugins::literal;
-use crate::stdx::java_calendar::{JavaDate, MILLIS_PER_DAY};
+use crate::stdx::java_calendar::JavaDate;
 
 /// The class.
 pub(super) struct SimpleHeaderConverter;
@@ -94,7 +94,7 @@ impl fmt::Display for Embedded<'_> {
             | Value::Decimal(_) => write!(f, "{}", java_text(self.0)),
             Value::String(text) => write_quoted(text, f),
             Value::Bytes(bytes) => write!(f, "\"{}\"", Base64Display::new(bytes, &STANDARD)),
-            Value::Instant(millis) => f.write_str(&instant(*millis)),
+            Value::Instant(millis) => f.write_str(&JavaDate::text_by_size(*millis)),
             Value::Array(values) => {
                 f.write_char('[')?;
                 for (index, value) in values.iter().enumerate() {
@@ -135,16 +135,4 @@ fn write_quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
     }
     f.write_char('"')
-}
-
-/// A moment by its size, whatever its schema says: less than a day is a time, whole days are a date.
-fn instant(millis: i64) -> String {
-    let date = JavaDate::of_millis(millis);
-    if millis < MILLIS_PER_DAY {
-        date.iso_time()
-    } else if millis % MILLIS_PER_DAY == 0 {
-        date.iso_date()
-    } else {
-        format!("{}T{}", date.iso_date(), date.iso_time())
-    }
 }
