@@ -71,8 +71,8 @@ impl fmt::Display for ConfigType {
     }
 }
 
-/// How much a setting matters to a person who sets up a connector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much a setting matters to a person who sets up a connector; what matters most comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Importance {
     /// Must be looked at.
     High,
@@ -154,6 +154,8 @@ pub struct ConfigKey {
     pub dependents: Vec<String>,
     /// Values to offer.
     pub recommended_values: Vec<String>,
+    /// The name that the plug-in itself gave it, where it stands below a prefix: what a validator complains about.
+    pub own_name: Option<String>,
 }
 
 impl ConfigKey {
@@ -173,6 +175,7 @@ impl ConfigKey {
             display_name: name.to_owned(),
             dependents: Vec::new(),
             recommended_values: Vec::new(),
+            own_name: None,
         }
     }
 
@@ -287,16 +290,20 @@ impl ConfigDef {
         keys.into_iter().fold(self, Self::define)
     }
 
-    /// Adds the settings of another plug-in below `prefix`, shown under `group` after the first `order` settings.
+    /// Adds the settings of another plug-in below `prefix`, shown under `group` from position `order` on: by their
+    /// positions, those that must be given first, then by importance and name.
     #[must_use]
     pub fn embed(self, prefix: &str, group: &str, order: i32, inner: &ConfigDef) -> Self {
-        self.define_all(inner.keys().map(|key| ConfigKey {
+        let mut keys: Vec<&ConfigKey> = inner.keys().collect();
+        keys.sort_by_key(|key| (key.order_in_group, !key.is_required(), key.importance, &key.name));
+        self.define_all((order..).zip(keys).map(|(order, key)| ConfigKey {
             name: format!("{prefix}{}", key.name),
+            own_name: Some(key.own_name.as_ref().unwrap_or(&key.name).clone()),
             group: Some(match key.group.as_deref() {
                 None | Some("") => group.to_owned(),
                 Some(inner) => format!("{group}: {inner}"),
             }),
-            order_in_group: key.order_in_group + order,
+            order_in_group: order,
             dependents: key.dependents.iter().map(|name| format!("{prefix}{name}")).collect(),
             ..key.clone()
         }))

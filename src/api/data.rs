@@ -359,6 +359,21 @@ impl Struct {
         &self.schema
     }
 
+    /// One value for each field, in order, as they are stored.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// The values, to be changed in place.
+    pub fn values_mut(&mut self) -> &mut [Value] {
+        &mut self.values
+    }
+
+    /// The values alone: what a struct of another schema is built from without copies.
+    pub fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+
     /// The fields of its schema.
     pub fn fields(&self) -> &Fields {
         match &self.schema.kind {

@@ -3,6 +3,7 @@
 //! Nothing here knows how the worker is built. A plug-in depends on this module and on nothing else of the crate.
 
 pub mod config_def;
+pub mod connect_record;
 pub mod connector;
 pub mod converter;
 pub mod data;
@@ -15,6 +16,7 @@ pub mod sink;
 pub mod source;
 pub mod text;
 pub mod topic_name;
+pub mod transform;
 pub mod validation;
 
 use indexmap::IndexMap;

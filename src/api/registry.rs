@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::converter::{ConverterPlugin, ConverterRoles};
 use super::sink::SinkPlugin;
 use super::source::SourcePlugin;
+use super::transform::{PredicatePlugin, TransformPlugin};
 
 /// The version that built-in plug-ins report: that of Apache's plug-ins whose place they take, so that settings which
 /// ask for it (`connector.plugin.version`) hold here, too.
@@ -49,6 +50,8 @@ impl std::fmt::Debug for ConnectorClass {
 pub struct Registry {
     connectors: BTreeMap<&'static str, ConnectorClass>,
     converters: BTreeMap<&'static str, Arc<dyn ConverterPlugin>>,
+    transforms: BTreeMap<&'static str, Arc<dyn TransformPlugin>>,
+    predicates: BTreeMap<&'static str, Arc<dyn PredicatePlugin>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -56,6 +59,8 @@ impl std::fmt::Debug for Registry {
         f.debug_struct("Registry")
             .field("connectors", &self.connectors.keys())
             .field("converters", &self.converters.keys())
+            .field("transforms", &self.transforms.keys())
+            .field("predicates", &self.predicates.keys())
             .finish()
     }
 }
@@ -81,6 +86,16 @@ impl Registry {
         self.converters.insert(plugin.class(), Arc::new(plugin));
     }
 
+    /// Adds a transform; a class of the same name is replaced.
+    pub fn add_transform(&mut self, plugin: impl TransformPlugin + 'static) {
+        self.transforms.insert(plugin.class(), Arc::new(plugin));
+    }
+
+    /// Adds a predicate; a class of the same name is replaced.
+    pub fn add_predicate(&mut self, plugin: impl PredicatePlugin + 'static) {
+        self.predicates.insert(plugin.class(), Arc::new(plugin));
+    }
+
     /// The connector of a full class name, simple class name or alias (`FileStreamSource`).
     pub fn connector(&self, class: &str) -> Option<&ConnectorClass> {
         by_name(&self.connectors, class, |simple| suffixes(simple, &["Connector"]))
@@ -89,6 +104,36 @@ impl Registry {
     /// The converter of a full class name, simple class name or alias (`Json`).
     pub fn converter(&self, class: &str) -> Option<&Arc<dyn ConverterPlugin>> {
         by_name(&self.converters, class, |simple| suffixes(simple, &["HeaderConverter", "Converter"]))
+    }
+
+    /// The transform of a full class name or alias (`RegexRouter`). Those in a form for keys and one for values have no
+    /// alias: it would be `Key` or `Value`.
+    pub fn transform(&self, class: &str) -> Option<&Arc<dyn TransformPlugin>> {
+        by_name(&self.transforms, class, |simple| suffixes(simple, &["Transformation"]))
+    }
+
+    /// The predicate of a full class name or alias (`TopicNameMatches`).
+    pub fn predicate(&self, class: &str) -> Option<&Arc<dyn PredicatePlugin>> {
+        by_name(&self.predicates, class, |simple| suffixes(simple, &["Predicate"]))
+    }
+
+    /// All transforms, ordered by class name.
+    pub fn transforms(&self) -> impl Iterator<Item = &Arc<dyn TransformPlugin>> {
+        self.transforms.values()
+    }
+
+    /// All predicates, ordered by class name.
+    pub fn predicates(&self) -> impl Iterator<Item = &Arc<dyn PredicatePlugin>> {
+        self.predicates.values()
+    }
+
+    /// The full name of a class of any kind.
+    pub fn class(&self, class: &str) -> Option<&'static str> {
+        let connector = self.connector(class).map(|class| class.plugin().class());
+        let converter = || self.converter(class).map(|plugin| plugin.class());
+        let transform = || self.transform(class).map(|plugin| plugin.class());
+        let predicate = || self.predicate(class).map(|plugin| plugin.class());
+        connector.or_else(converter).or_else(transform).or_else(predicate)
     }
 
     /// All connectors, ordered by class name.
@@ -117,7 +162,8 @@ fn by_name<'a, P>(
         return Some(plugin);
     }
     let mut found = plugins.iter().filter(|(class, _)| {
-        let simple = class.rsplit('.').next().unwrap_or(class);
+        // As in Java, the simple name of a class within a class is its own alone.
+        let simple = class.rsplit(['.', '$']).next().unwrap_or(class);
         simple == name || alias(simple) == Some(name)
     });
     match (found.next(), found.next()) {

@@ -191,9 +191,10 @@ fn evaluate(key: &ConfigKey, text: Option<&str>) -> (Option<TypedValue>, Vec<Con
             None
         }
     });
-    if let Some(Err(message)) = key.validator.as_ref().map(|validator| validator.check(value.as_ref())) {
+    if let Some(validator) = &key.validator {
         let shown = value.as_ref().map_or_else(|| "null".to_owned(), java_text);
-        errors.push(ConfigError::invalid(&key.name, &shown, message));
+        let name = key.own_name.as_ref().unwrap_or(&key.name);
+        errors.extend(validator.complaint(name, value.as_ref(), &shown));
     }
     (value, errors)
 }

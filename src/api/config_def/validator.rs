@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::TypedValue;
+use super::{ConfigError, TypedValue};
 use crate::api::topic_name;
 
 /// The check itself of [`Validator::Custom`]: `None` is a setting without a value.
@@ -29,12 +29,19 @@ pub enum Validator {
     NonEmptyList,
     /// A list without repetitions, as of aliases.
     UniqueAliases,
+    /// A list without empty elements. Its messages are whole sentences of their own.
+    Elements {
+        /// Whether there need not be any.
+        may_be_none: bool,
+    },
     /// A regular expression.
     Regex,
     /// No value at all, or one that satisfies the inner condition.
     Nullable(Box<Validator>),
     /// Anything else: the condition in words, for the reference pages, and the check.
     Custom(&'static str, Arc<Check>),
+    /// Likewise, where the message of the check says everything.
+    Whole(&'static str, Arc<Check>),
 }
 
 impl Validator {
@@ -45,6 +52,39 @@ impl Validator {
         check: impl Fn(Option<&TypedValue>) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         Self::Custom(description, Arc::new(check))
+    }
+
+    /// Like [`Validator::custom`], where the message of `check` is the whole message.
+    pub fn whole(
+        description: &'static str,
+        check: impl Fn(Option<&TypedValue>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Whole(description, Arc::new(check))
+    }
+
+    /// What is wrong with the value of the setting `name`; `shown` is the value in messages.
+    pub(super) fn complaint(
+        &self,
+        name: &str,
+        value: Option<&TypedValue>,
+        shown: &str,
+    ) -> Option<ConfigError> {
+        let message = self.check(value).err()?;
+        Some(match self {
+            Self::Elements { .. } => ConfigError::message(name, format!("Configuration '{name}' {message}")),
+            Self::Whole(..) => ConfigError::message(name, message),
+            Self::AtLeast(_)
+            | Self::Between(..)
+            | Self::OneOf(_)
+            | Self::OneOfIgnoringCase(_)
+            | Self::NonEmpty
+            | Self::TopicName
+            | Self::NonEmptyList
+            | Self::UniqueAliases
+            | Self::Regex
+            | Self::Nullable(_)
+            | Self::Custom(..) => ConfigError::invalid(name, shown, message),
+        })
     }
 
     /// Checks `value`.
@@ -82,12 +122,13 @@ impl Validator {
                 }
                 _ => Ok(()),
             },
+            Self::Elements { may_be_none } => check_elements(value, *may_be_none),
             Self::Regex => match value.and_then(TypedValue::as_text).map(regex::Regex::new) {
                 Some(Err(error)) => Err(format!("Invalid regex: {error}")),
                 _ => Ok(()),
             },
             Self::Nullable(inner) => value.map_or(Ok(()), |value| inner.check(Some(value))),
-            Self::Custom(_, check) => check(value),
+            Self::Custom(_, check) | Self::Whole(_, check) => check(value),
         }
     }
 }
@@ -104,9 +145,13 @@ impl fmt::Display for Validator {
             Self::TopicName => f.write_str("the name of a topic"),
             Self::NonEmptyList => f.write_str("a list that is not empty"),
             Self::UniqueAliases => f.write_str("each alias once"),
+            Self::Elements { may_be_none: true } => f.write_str("no empty element"),
+            Self::Elements { may_be_none: false } => {
+                f.write_str("a list that is not empty, no empty element")
+            }
             Self::Regex => f.write_str("a regular expression"),
             Self::Nullable(inner) => write!(f, "none, or {inner}"),
-            Self::Custom(description, _) => f.write_str(description),
+            Self::Custom(description, _) | Self::Whole(description, _) => f.write_str(description),
         }
     }
 }
@@ -124,6 +169,17 @@ fn check_range(value: Option<&TypedValue>, min: i64, max: i64) -> Result<(), Str
         Some(number) if number > max => Err(format!("Value must be no more than {max}")),
         Some(_) => Ok(()),
     }
+}
+
+fn check_elements(value: Option<&TypedValue>, may_be_none: bool) -> Result<(), String> {
+    let Some(TypedValue::List(items)) = value else { return Err("values must not be null.".to_owned()) };
+    if items.is_empty() && !may_be_none {
+        return Err("must not be empty. Valid values include: any non-empty value".to_owned());
+    }
+    if items.iter().any(String::is_empty) {
+        return Err("values must not be empty.".to_owned());
+    }
+    Ok(())
 }
 
 fn has_repetition(items: &[String]) -> bool {

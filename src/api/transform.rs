@@ -1,0 +1,62 @@
+//! Transforms change records on their way between a connector and Kafka, or drop them; predicates say which records a
+//! transform is for.
+//!
+//! 1. A plug-in makes an instance for each task and each alias (`transforms.ALIAS.*`) when the task starts.
+//! 2. For each record the chain asks the alias' predicate, if it has one, and then calls `apply`: for a source before
+//!    the record becomes bytes, for a sink after it was made of bytes.
+//! 3. The instance is dropped with the task.
+//!
+//! One instance belongs to one task and is called on that task's thread only.
+
+use super::Settings;
+use super::config_def::ConfigDef;
+use super::connect_record::ConnectRecord;
+use super::error::Result;
+
+/// What becomes of a record after a transform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on.
+    Kept,
+    /// It ends here: the rest of the chain does not see it, and it counts as delivered.
+    Dropped,
+}
+
+/// Changes records.
+pub trait Transform: Send {
+    /// Changes the record in place. May block, and holds back the task meanwhile.
+    ///
+    /// An error fails the task, or costs this record where `errors.tolerance` is `all`. A record that met an error is not
+    /// used any more, so it may be left half changed; only with a retriable error it must be as it was.
+    fn apply(&mut self, record: &mut ConnectRecord<'_>) -> Result<Fate>;
+}
+
+/// Decides for which records a transform is used.
+pub trait Predicate: Send {
+    /// Whether it holds for the record. An error counts as one of the transform.
+    fn test(&mut self, record: &ConnectRecord<'_>) -> Result<bool>;
+}
+
+/// Makes transforms of one class. Stateless and shared by all threads.
+pub trait TransformPlugin: Send + Sync {
+    /// The full class name, Apache's where Apache has it.
+    fn class(&self) -> &'static str;
+
+    /// The settings it takes, without any prefix.
+    fn config_def(&self) -> ConfigDef;
+
+    /// A transform with the given settings (prefix stripped). Fails with an error of kind `Config`.
+    fn transform(&self, settings: &Settings) -> Result<Box<dyn Transform>>;
+}
+
+/// Makes predicates of one class. Stateless and shared by all threads.
+pub trait PredicatePlugin: Send + Sync {
+    /// The full class name, Apache's where Apache has it.
+    fn class(&self) -> &'static str;
+
+    /// The settings it takes, without any prefix.
+    fn config_def(&self) -> ConfigDef;
+
+    /// A predicate with the given settings (prefix stripped). Fails with an error of kind `Config`.
+    fn predicate(&self, settings: &Settings) -> Result<Box<dyn Predicate>>;
+}
