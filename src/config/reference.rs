@@ -1,7 +1,11 @@
 //! The pages of `docs/reference/` about settings, made from the tables that parse them. A test fails when one is stale; run
 //! the tests with `HERDSMAN_UPDATE_DOCS=1` to write them again.
 
+mod transforms;
+
 use std::fmt::Write as _;
+
+pub use transforms::transforms_page;
 
 use super::client::ClientKind;
 use super::client::table::{self, ClientKey, Rule};

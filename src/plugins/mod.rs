@@ -8,6 +8,7 @@ pub mod file;
 mod literal;
 mod settings;
 pub mod tools;
+pub mod transforms;
 
 use crate::api::registry::Registry;
 
@@ -17,6 +18,7 @@ pub fn registry() -> Registry {
     converters::register(&mut registry);
     file::register(&mut registry);
     tools::register(&mut registry);
+    transforms::register(&mut registry);
     #[cfg(feature = "faults")]
     faults::register(&mut registry);
     registry

@@ -1,13 +1,15 @@
-//! Converters, the messages and assignors of the group, and the internal topics against recorded answers of Apache Kafka
-//! Connect.
+//! Converters, transforms, the messages and assignors of the group, and the internal topics against recorded answers of
+//! Apache Kafka Connect.
 //!
 //! What is run: every `*.json` file of the folder named by `HERDSMAN_VECTORS` (default: `tests/vectors`) whose `format`
-//! is `connect-protocol/1` or `assignor-rounds/1`, or whose cases have an `op` of `to_connect` or `from_connect`.
+//! is `connect-protocol/1` or `assignor-rounds/1`, or whose cases have an `op` of `to_connect` or `from_connect`, or the
+//! `type` of a transform and an `input`.
 //! Others in the folder have another form and other tests.
 
 mod assignor;
 mod internal_topics;
 mod protocol;
+mod transforms;
 mod typed;
 
 use std::path::{Path, PathBuf};
@@ -97,6 +99,7 @@ fn check_run(run: usize, what: &str, folder: &Path) {
         file["format"] == protocol::FORMAT
             || file["format"] == assignor::FORMAT
             || conversions(&file).is_some()
+            || transforms::cases(&file).is_some()
     };
     let may_lack = named_folder().is_some() && json_files(folder).iter().any(can_be_run);
     assert!(run > 0 || may_lack, "no {what} in {}", folder.display());
