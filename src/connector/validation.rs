@@ -4,6 +4,7 @@
 //! A validation runs the code of the connector's plug-in, so it belongs on a thread of a pool, never on the tick
 //! thread. Order, counting and texts are those of Apache, because clients show and compare them.
 
+mod aliased;
 mod class_keys;
 mod framework;
 mod framework_def;
@@ -255,7 +256,11 @@ impl Validator {
             let others = framework.keys().filter(|key| own.key(&key.name).is_none()).cloned();
             return Some((class.plugin().class(), own.clone().define_all(others)));
         }
-        self.registry.converter(plugin).map(|converter| (converter.class(), converter.config_def()))
+        let registry = &self.registry;
+        let converter = registry.converter(plugin).map(|plugin| (plugin.class(), plugin.config_def()));
+        let transform = || registry.transform(plugin).map(|plugin| (plugin.class(), plugin.config_def()));
+        let predicate = || registry.predicate(plugin).map(|plugin| (plugin.class(), plugin.config_def()));
+        converter.or_else(transform).or_else(predicate)
     }
 
     fn unknown_class(&self, class: &str) -> ValidationError {

@@ -15,5 +15,6 @@ mod other_workers;
 #[path = "../conformance/recorded.rs"]
 mod recorded;
 mod requests;
+mod transforms;
 mod waiting;
 mod worker;

@@ -193,6 +193,7 @@ fn validator(registry: &Arc<Registry>) -> Arc<Validator> {
 fn registry() -> Registry {
     let mut registry = Registry::new();
     herdsman::plugins::file::register(&mut registry);
+    herdsman::plugins::transforms::register(&mut registry);
     registry.add_sink(NamedSink);
     registry.add_source(BlockingSource);
     for class in [

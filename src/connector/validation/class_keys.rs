@@ -34,11 +34,6 @@ pub(super) fn check_class(registry: &Registry, settings: &Settings, value: &mut 
             check_version(registry, settings, &key, value);
         }
     }
-    let is_plugin = ["transforms.", "predicates."].iter().any(|prefix| name.starts_with(prefix));
-    if is_plugin && name.ends_with(".type") {
-        // This worker has none of either kind.
-        refuse(value, format!("Class {text} could not be found."));
-    }
 }
 
 fn check_version(registry: &Registry, settings: &Settings, converter: &str, value: &mut ConfigValue) {

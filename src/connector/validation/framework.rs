@@ -1,9 +1,9 @@
 //! The settings that the worker itself reads of a connector, with what depends on this worker and on the settings
 //! given: converters to choose from, and the keys of transforms and predicates.
 
-use super::{Outcome, Validator, class_keys, framework_def};
+use super::{Outcome, Validator, aliased, class_keys, framework_def};
 use crate::api::Settings;
-use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Default, Importance, Width};
+use crate::api::config_def::{ConfigDef, ConfigValue};
 use crate::api::registry::{ConnectorClass, VERSION};
 use crate::api::topic_name;
 
@@ -27,6 +27,7 @@ pub(super) fn check(
     for value in &mut values {
         class_keys::check_class(validator.registry(), settings, value);
     }
+    aliased::check(&validator.registry, settings, &mut values);
     if let ConnectorClass::Sink(_) = class {
         check_topics(settings, &mut values);
     }
@@ -53,42 +54,7 @@ fn enriched(validator: &Validator, def: ConfigDef, settings: &Settings) -> Confi
         }
         key
     });
-    let keys = ConfigDef::new().define_all(keys);
-    let keys = keys.define_all(aliased(settings, "transforms", "Transforms", true));
-    keys.define_all(aliased(settings, "predicates", "Predicates", false))
-}
-
-/// The keys of each transform or predicate that the settings name.
-fn aliased(settings: &Settings, list: &str, group: &str, has_predicate: bool) -> Vec<ConfigKey> {
-    let aliases = settings.get(list).map_or("", String::as_str).split(',').map(str::trim);
-    let mut keys: Vec<ConfigKey> = Vec::new();
-    for alias in aliases.filter(|alias| !alias.is_empty()) {
-        let group = format!("{group}: {alias}");
-        let mut add = |name: &str, config_type, default: Default, doc: &str| {
-            let key = ConfigKey::new(&format!("{list}.{alias}.{name}"), config_type, Importance::High, doc);
-            let order = i32::try_from(keys.len()).unwrap_or(i32::MAX);
-            let shown = key.name.clone();
-            keys.push(ConfigKey { default, ..key }.shown(&group, order, Width::Long, &shown));
-        };
-        let of = format!("of '{alias}'.");
-        add("type", ConfigType::Class, Default::Required, &format!("The class {of}"));
-        if has_predicate {
-            let text = |text: &str| Default::Text(text.to_owned());
-            add(
-                "predicate",
-                ConfigType::String,
-                text(""),
-                &format!("The predicate that decides on the use {of}"),
-            );
-            add(
-                "negate",
-                ConfigType::Boolean,
-                text("false"),
-                &format!("Whether the predicate is negated {of}"),
-            );
-        }
-    }
-    keys
+    aliased::define(&validator.registry, settings, ConfigDef::new().define_all(keys))
 }
 
 fn check_topics(settings: &Settings, values: &mut [ConfigValue]) {

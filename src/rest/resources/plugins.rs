@@ -25,6 +25,8 @@ pub(super) fn list(api: &RestApi, connectors_only: bool) -> Result<HttpResponse,
     };
     let mut plugins: Vec<PluginBody> = connectors(true).chain(connectors(false)).collect();
     if !connectors_only {
+        plugins.extend(registry.transforms().map(|transform| plugin(transform.class(), "transformation")));
+        plugins.extend(registry.predicates().map(|predicate| plugin(predicate.class(), "predicate")));
         plugins.extend(registry.data_converters().map(|converter| plugin(converter.class(), "converter")));
         let for_headers = registry.converters().filter(|converter| match converter.roles() {
             ConverterRoles::All | ConverterRoles::HeaderOnly => true,
