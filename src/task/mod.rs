@@ -1,9 +1,11 @@
-//! Tasks: the ways of records. A source task polls, converts and sends; a sink task consumes, converts and puts.
+//! Tasks: the ways of records. A source task polls, transforms, converts and sends; a sink task
+//! consumes, converts, transforms and puts.
 //!
 //! Begin reading at [`Tasks::start`]. A task is a state machine that the [`runner`] gives turns to; its owner steers
 //! it by a [`TaskHandle`] that never blocks, and learns what became of it by [`TaskEvent`]s. A task knows nothing of
 //! who owns it.
 
+mod chain;
 mod control;
 mod conversion;
 mod frame;
@@ -19,13 +21,16 @@ mod source;
 mod source_commit;
 mod source_flow;
 mod spec;
+mod stage;
 pub mod submitted;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use control::TaskHandle;
-pub use spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork, Tolerance};
+pub use spec::{
+    ConverterChoice, Converters, PredicateChoice, SinkTopics, TaskSpec, TaskWork, Tolerance, TransformChoice,
+};
 
 use crate::api::error::Result;
 use crate::api::ids::{Epoch, TaskId};

@@ -2,6 +2,8 @@
 //!
 //! Runs on a thread of the task, since config providers read files.
 
+mod transforms;
+
 use std::sync::{Arc, OnceLock};
 
 use super::spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork, Tolerance};
@@ -83,6 +85,7 @@ impl TaskPlanner {
             work,
             settings,
             converters: self.converters(&connector)?,
+            transforms: transforms::choose(&self.registry, &connector)?,
             client: client.map_err(refused)?,
             offset_flush_interval: self.config.offset_flush_interval,
             offset_flush_timeout: self.config.offset_flush_timeout,

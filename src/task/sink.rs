@@ -1,4 +1,4 @@
-//! A sink task's life: join the group, consume, convert, put, commit, leave.
+//! A sink task's life: join the group, consume, convert, transform, put, commit, leave.
 //!
 //! ```text
 //! Unstarted ──► Running ──► Ended
@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::chain::Chain;
 use super::control::Ending;
 use super::conversion::{Conversion, not_tolerated};
 use super::frame::{Frame, Gate, PauseChange};
@@ -17,10 +18,12 @@ use super::sink_commit::SinkCommits;
 use super::sink_context::SinkContext;
 use super::spec::{SinkTopics, Tolerance};
 use super::{TaskEventKind, TaskSpec};
+use crate::api::connect_record::ConnectRecord;
 use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
 use crate::api::sink::{SinkPlugin, SinkTask, SinkTaskContext};
+use crate::api::transform::Fate;
 use crate::kafka::consumed::Consumed;
 use crate::kafka::consumer::{Filled, SinkConsumer, Subscription};
 use crate::kafka::fault::KafkaFault;
@@ -66,6 +69,7 @@ pub(super) struct Running {
     stop_timeout: Duration,
     records_max: usize,
     conversion: Conversion,
+    chain: Chain,
     tolerance: Tolerance,
     /// When the task gets an empty batch if nothing came until then.
     put_at: Instant,
@@ -173,6 +177,7 @@ impl Unstarted {
     fn start(self: Box<Self>, frame: &Frame, now: Instant) -> Result<Running> {
         let Unstarted { spec, plugin, topics } = *self;
         let conversion = Conversion::new(&spec.converters)?;
+        let chain = Chain::new(&spec.transforms)?;
         let consumer = SinkConsumer::new(&spec.client, frame.wake()).map_err(|fault| {
             ConnectError::connect("Failed to create the consumer of the task").caused_by(fault)
         })?;
@@ -198,6 +203,7 @@ impl Unstarted {
             stop_timeout: spec.stop_timeout,
             records_max: spec.records_max.max(1),
             conversion,
+            chain,
             tolerance: spec.tolerance,
             put_at: now + spec.offset_flush_interval,
             commit_asked: false,
@@ -288,14 +294,14 @@ impl Running {
 
     /// Makes the next batch of what the consumer has.
     fn convert(&mut self, frame: &Frame) -> Result<()> {
-        let Running { consumer, conversion, batch, topics, commits, tolerance, .. } = self;
+        let Running { consumer, conversion, chain, batch, topics, commits, tolerance, .. } = self;
         for consumed in consumer.take_batch() {
             note_topic(topics, &consumed.topic, frame);
             batch.extend_to(&consumed);
-            match (conversion.record_of(&consumed), *tolerance) {
-                (Ok(record), _) => batch.records.push(record),
+            match (record_of(&consumed, conversion, chain, &frame.name), *tolerance) {
+                (Ok(record), _) => batch.records.extend(record),
                 (Err(_), Tolerance::All) => {}
-                (Err(error), Tolerance::None) => return Err(not_tolerated(error)),
+                (Err(error), Tolerance::None) => return Err(error),
             }
         }
         for end in &batch.ends {
@@ -387,6 +393,27 @@ impl Batch {
         });
         self.ends.retain(|end| !partitions.contains(&end.partition));
         !self.records.is_empty()
+    }
+}
+
+/// The record for the task; `None` if a transform dropped it. The error is that of a task that may not leave it out.
+fn record_of(
+    consumed: &Consumed,
+    conversion: &mut Conversion,
+    chain: &mut Chain,
+    task: &str,
+) -> Result<Option<SinkRecord>> {
+    let mut record = conversion.record_of(consumed).map_err(not_tolerated)?;
+    if chain.is_empty() {
+        return Ok(Some(record));
+    }
+    match chain.apply(&mut ConnectRecord::Sink(&mut record)) {
+        Ok(Fate::Kept) => Ok(Some(record)),
+        Ok(Fate::Dropped) => Ok(None),
+        Err(failure) => {
+            failure.note(task);
+            Err(failure.into_error())
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::chain::Chain;
 use super::control::Ending;
 use super::conversion::Conversion;
 use super::frame::{Frame, Gate, PauseChange};
@@ -190,6 +191,7 @@ impl Unstarted {
     fn start(self: Box<Self>, frame: &Frame, now: Instant) -> Result<Running> {
         let Unstarted { spec, plugin, offsets, producers } = *self;
         let conversion = Conversion::new(&spec.converters)?;
+        let ways = (Chain::new(&spec.transforms)?, conversion);
         let without_producer =
             |fault| ConnectError::connect("Failed to create the producer of the task").caused_by(fault);
         let producer = producers.get(&spec.client).map_err(without_producer)?;
@@ -213,7 +215,7 @@ impl Unstarted {
         log::info!(target: TARGET, "{} Source task finished initialization and start", frame.name);
         Ok(Running {
             task,
-            flow: SourceFlow::new(frame.name.clone(), lane, conversion, spec.tolerance, keeps_records),
+            flow: SourceFlow::new(frame.name.clone(), lane, ways, spec.tolerance, keeps_records),
             commits: OffsetCommits::new(frame, &spec, offsets, now),
             stop_timeout: spec.stop_timeout,
             poll_at: None,

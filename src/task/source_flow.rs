@@ -1,15 +1,18 @@
-//! The records of a source task on their way: converted, sent, acknowledged.
+//! The records of a source task on their way: transformed, converted, sent, acknowledged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::vec;
 
+use super::chain::Chain;
 use super::conversion::{Conversion, Converted, not_tolerated};
 use super::spec::Tolerance;
 use super::submitted::{self, Submitted};
+use crate::api::connect_record::ConnectRecord;
 use crate::api::error::{ConnectError, Result};
 use crate::api::record::{RecordMetadata, SourceRecord};
 use crate::api::source::SourceTask;
+use crate::api::transform::Fate;
 use crate::kafka::fault::{FaultKind, KafkaFault};
 use crate::kafka::producer::{self, Delivery, Lane, Outgoing, SendError};
 use crate::stdx::error_class::ErrorClass;
@@ -32,18 +35,35 @@ pub(super) enum Sent {
 pub(super) struct SourceFlow {
     name: String,
     lane: Lane,
+    chain: Chain,
     conversion: Conversion,
     tolerance: Tolerance,
     submitted: Submitted,
     /// What is left of the latest batch.
     batch: vec::IntoIter<SourceRecord>,
-    /// The record that found no room, converted.
-    held: Option<(SourceRecord, Converted)>,
-    /// Sent records by number, for a task that wants to see them again.
+    /// The record that found no room.
+    held: Option<Ready>,
+    /// Sent records by number as the task gave them, for a task that wants to see them again.
     kept: Option<HashMap<u64, SourceRecord>>,
     /// Records that were given up and hold back their partitions for good.
     lost: usize,
     topics: Topics,
+}
+
+/// A record that transforms and converters are done with.
+struct Ready {
+    record: SourceRecord,
+    /// As the task gave it, where it wants to see it again and transforms may have changed it.
+    original: Option<Box<SourceRecord>>,
+    /// What to send; nothing where a transform dropped the record.
+    converted: Option<Converted>,
+}
+
+impl Ready {
+    /// The record as the task knows it.
+    fn into_original(self) -> SourceRecord {
+        self.original.map_or(self.record, |original| *original)
+    }
 }
 
 /// The topics that records went to.
@@ -59,13 +79,14 @@ impl SourceFlow {
     pub(super) fn new(
         name: String,
         lane: Lane,
-        conversion: Conversion,
+        (chain, conversion): (Chain, Conversion),
         tolerance: Tolerance,
         keeps_records: bool,
     ) -> Self {
         SourceFlow {
             name,
             lane,
+            chain,
             conversion,
             tolerance,
             submitted: Submitted::new(),
@@ -114,22 +135,45 @@ impl SourceFlow {
     /// Sends what is left of the batch, as far as there is room.
     pub(super) fn send(&mut self, task: &mut dyn SourceTask) -> Result<Sent> {
         loop {
-            let (record, converted) = match self.held.take() {
+            let ready = match self.held.take() {
                 Some(held) => held,
                 None => match self.batch.next() {
                     None => return Ok(Sent::All),
-                    Some(record) => match self.convert(&record) {
-                        Ok(converted) => (record, converted),
-                        Err(error) => {
-                            self.skip(&record, None, task, error, Stage::Convert)?;
-                            continue;
-                        }
+                    Some(record) => match self.prepare(record, task)? {
+                        Some(ready) => ready,
+                        None => continue,
                     },
                 },
             };
-            if let Some(blocked) = self.send_one(record, converted, task)? {
+            if let Some(blocked) = self.send_one(ready, task)? {
                 self.held = Some(blocked);
                 return Ok(Sent::Blocked);
+            }
+        }
+    }
+
+    /// Takes a record through transforms and converters; `None` if it is left out.
+    fn prepare(&mut self, mut record: SourceRecord, task: &mut dyn SourceTask) -> Result<Option<Ready>> {
+        let mut original = None;
+        if !self.chain.is_empty() {
+            original = self.kept.as_ref().map(|_| Box::new(record.clone()));
+            match self.chain.apply(&mut ConnectRecord::Source(&mut record)) {
+                Ok(Fate::Kept) => {}
+                Ok(Fate::Dropped) => return Ok(Some(Ready { record, original, converted: None })),
+                Err(failure) => {
+                    failure.note(&self.name);
+                    let known = original.as_deref().unwrap_or(&record);
+                    self.skip(known, None, task, failure.into_error())?;
+                    return Ok(None);
+                }
+            }
+        }
+        match self.convert(&record) {
+            Ok(converted) => Ok(Some(Ready { record, original, converted: Some(converted) })),
+            Err(error) => {
+                let known = original.as_deref().unwrap_or(&record);
+                self.skip(known, None, task, not_tolerated(error))?;
+                Ok(None)
             }
         }
     }
@@ -142,16 +186,15 @@ impl SourceFlow {
     }
 
     /// Sends a record, or gives it back when there is no room.
-    fn send_one(
-        &mut self,
-        mut record: SourceRecord,
-        converted: Converted,
-        task: &mut dyn SourceTask,
-    ) -> Result<Option<(SourceRecord, Converted)>> {
+    fn send_one(&mut self, ready: Ready, task: &mut dyn SourceTask) -> Result<Option<Ready>> {
         if !self.submitted.has_room() {
-            return Ok(Some((record, converted)));
+            return Ok(Some(ready));
         }
         let number = self.submitted.next_number();
+        let Ready { record, converted: Some(converted), .. } = &ready else {
+            self.pass_over(ready, task);
+            return Ok(None);
+        };
         let outgoing = Outgoing {
             topic: &record.topic,
             partition: record.partition,
@@ -163,17 +206,10 @@ impl SourceFlow {
         match self.lane.send(number, &outgoing) {
             Ok(()) => {
                 self.topics.note(number, &record.topic);
-                let offset = match &self.kept {
-                    None => record.source_offset.take(),
-                    Some(_) => record.source_offset.clone(),
-                };
-                self.submitted.submit(&record.source_partition, offset);
-                if let Some(kept) = &mut self.kept {
-                    kept.insert(number, record);
-                }
+                self.submit(number, ready);
                 Ok(None)
             }
-            Err(SendError::Full) => Ok(Some((record, converted))),
+            Err(SendError::Full) => Ok(Some(ready)),
             Err(SendError::Failed(fault)) if fault.class() == ErrorClass::Retriable => {
                 log::warn!(
                     target: TARGET,
@@ -182,33 +218,50 @@ impl SourceFlow {
                     record.topic,
                     record.partition.map_or_else(|| "null".to_owned(), |partition| partition.to_string()),
                 );
-                Ok(Some((record, converted)))
+                Ok(Some(ready))
             }
             Err(SendError::Failed(fault)) => {
                 log::error!(target: TARGET, "{} failed to send record to {}: {fault}", self.name, record.topic);
-                self.skip(&record, Some(fault.kind()), task, unsendable(fault), Stage::Send)?;
+                self.skip(&ready.into_original(), Some(fault.kind()), task, unsendable(fault))?;
                 Ok(None)
             }
         }
     }
 
+    /// Counts a record that was sent under a number.
+    fn submit(&mut self, number: u64, ready: Ready) {
+        let mut record = ready.into_original();
+        let offset = match &self.kept {
+            None => record.source_offset.take(),
+            Some(_) => record.source_offset.clone(),
+        };
+        self.submitted.submit(&record.source_partition, offset);
+        if let Some(kept) = &mut self.kept {
+            kept.insert(number, record);
+        }
+    }
+
+    /// Counts a record that a transform dropped as delivered: the source has not to read it again.
+    fn pass_over(&mut self, ready: Ready, task: &mut dyn SourceTask) {
+        let record = ready.into_original();
+        let number = self.submitted.submit(&record.source_partition, record.source_offset.clone());
+        self.submitted.acknowledge(number);
+        self.tell_task(task, &record, None);
+    }
+
     /// Leaves a record out where that is tolerated; else fails with what hindered it.
     fn skip(
-        &mut self,
+        &self,
         record: &SourceRecord,
         kind: Option<FaultKind>,
         task: &mut dyn SourceTask,
         error: ConnectError,
-        stage: Stage,
     ) -> Result<()> {
-        match (self.tolerance, stage) {
-            (Tolerance::All, _) if kind != Some(FaultKind::ProducerLost) => {
-                self.tell_task(task, record, None);
-                Ok(())
-            }
-            (_, Stage::Convert) => Err(not_tolerated(error)),
-            (_, Stage::Send) => Err(error),
+        if self.tolerance == Tolerance::None || kind == Some(FaultKind::ProducerLost) {
+            return Err(error);
         }
+        self.tell_task(task, record, None);
+        Ok(())
     }
 
     /// Notes what was acknowledged. Fails when a record was given up that may not be left out.
@@ -248,13 +301,6 @@ impl SourceFlow {
     fn tell_task(&self, task: &mut dyn SourceTask, record: &SourceRecord, metadata: Option<RecordMetadata>) {
         tell_task(&self.name, task, record, metadata);
     }
-}
-
-/// Where a record failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Convert,
-    Send,
 }
 
 impl Topics {

@@ -9,6 +9,7 @@ use crate::api::converter::ConverterPlugin;
 use crate::api::ids::TaskId;
 use crate::api::sink::SinkPlugin;
 use crate::api::source::SourcePlugin;
+use crate::api::transform::{PredicatePlugin, TransformPlugin};
 use crate::config::client::ClientSettings;
 use crate::store::offset_store::OffsetStore;
 
@@ -23,6 +24,8 @@ pub struct TaskSpec {
     pub settings: Settings,
     /// How its records become bytes and back.
     pub converters: Converters,
+    /// What changes its records, in this order.
+    pub transforms: Vec<TransformChoice>,
     /// The settings of its producer or consumer. Source tasks with equal ones share a producer.
     pub client: ClientSettings,
     /// How often offsets are committed: `offset.flush.interval.ms`.
@@ -32,7 +35,7 @@ pub struct TaskSpec {
     /// How long a task that ends waits for Kafka in all: for acknowledgements, for its last commit, until it has left
     /// its group. Less than its owner waits for the task.
     pub stop_timeout: Duration,
-    /// What becomes of a record that cannot be converted or sent: `errors.tolerance`.
+    /// What becomes of a record that cannot be transformed, converted or sent: `errors.tolerance`.
     pub tolerance: Tolerance,
     /// The most records in one batch for a sink: `max.poll.records`.
     pub records_max: usize,
@@ -109,7 +112,43 @@ impl fmt::Debug for ConverterChoice {
     }
 }
 
-/// What becomes of a record that cannot be converted or sent: `errors.tolerance`.
+/// A transform of a chain with its settings, prefix stripped.
+#[derive(Clone)]
+pub struct TransformChoice {
+    /// Makes the transform.
+    pub plugin: Arc<dyn TransformPlugin>,
+    /// What it is made with.
+    pub settings: Settings,
+    /// For which records it is used; for all without.
+    pub condition: Option<PredicateChoice>,
+}
+
+/// A predicate with its settings, prefix stripped.
+#[derive(Clone)]
+pub struct PredicateChoice {
+    /// Makes the predicate.
+    pub plugin: Arc<dyn PredicatePlugin>,
+    /// What it is made with.
+    pub settings: Settings,
+    /// Whether it chooses the records for which it does not hold.
+    pub negate: bool,
+}
+
+impl fmt::Debug for TransformChoice {
+    /// Without the settings: they may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TransformChoice").field(&self.plugin.class()).field(&self.condition).finish()
+    }
+}
+
+impl fmt::Debug for PredicateChoice {
+    /// Without the settings: they may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PredicateChoice").field(&self.plugin.class()).field(&self.negate).finish()
+    }
+}
+
+/// What becomes of a record that cannot be transformed, converted or sent: `errors.tolerance`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tolerance {
     /// The task fails.

@@ -6,3 +6,4 @@ mod plugins;
 mod sink;
 mod source;
 mod support;
+mod transforms;

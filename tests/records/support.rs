@@ -207,6 +207,7 @@ impl Rig {
             },
             settings: Settings::from([("file".to_owned(), "f".to_owned())]),
             converters: Converters { key: text.clone(), value: text.clone(), header: text },
+            transforms: Vec::new(),
             client: self.producer_settings(),
             offset_flush_interval: Duration::from_millis(50),
             offset_flush_timeout: Duration::from_secs(10),
