@@ -83,6 +83,11 @@ impl Translator<'_> {
             if !repeatable || low.is_empty() || !digits(low) || !digits(high) {
                 return self.fail("Illegal repetition");
             }
+            if let (Ok(low), Ok(high)) = (low.parse::<u32>(), high.parse::<u32>())
+                && high < low
+            {
+                return self.fail("Illegal repetition range");
+            }
             self.at = from + inside.len() + 1;
             self.out.push_str(&inside);
             self.out.push('}');
@@ -202,7 +207,7 @@ impl Translator<'_> {
                     Escape::Set(set, inverted) => push_set(&mut self.out, &set, inverted),
                     Escape::Other(_) => return self.fail("Illegal/unsupported escape sequence"),
                     Escape::Quoted(text) => {
-                        text.into_iter().for_each(|char| push_member(&mut self.out, char))
+                        text.into_iter().for_each(|char| push_single(&mut self.out, char))
                     }
                 },
                 member => self.range(member)?,
@@ -213,11 +218,12 @@ impl Translator<'_> {
 
     /// A character in brackets, or a range that begins with it.
     fn range(&mut self, low: char) -> Translated {
-        push_member(&mut self.out, low);
         let after = self.chars.get(self.at + 1).copied();
         if self.peek() != Some('-') || matches!(after, None | Some(']' | '[')) {
+            push_single(&mut self.out, low);
             return Ok(());
         }
+        push_member(&mut self.out, low);
         self.at += 1;
         let high = match self.next() {
             Some('\\') => match self.escape()? {
@@ -375,6 +381,15 @@ fn push_member(out: &mut String, char: char) {
         push_code(out, char);
     } else {
         out.push(char);
+    }
+}
+
+/// A character in brackets that begins no range. A colon is written as one: `[:` would begin the name of a set.
+fn push_single(out: &mut String, char: char) {
+    push_member(out, char);
+    if char == ':' {
+        out.push('-');
+        push_member(out, char);
     }
 }
 
