@@ -137,9 +137,7 @@ impl Alias<'_> {
         if let Err(refusal) = self.check_class(registry, settings)
             && let Some(value) = find(values, &self.key("type"))
         {
-            if !refusal.is_shown {
-                value.value = None;
-            }
+            value.value = refusal.shown;
             value.errors.push(refusal.message);
         }
         if let Some((class, _)) = self.class(settings).and_then(|class| self.kind.plugin(registry, class)) {
@@ -160,29 +158,30 @@ impl Alias<'_> {
     fn check_class(&self, registry: &Registry, settings: &Settings) -> Result<(), Refusal> {
         let kind = self.kind;
         let known = self.class(settings).and_then(|class| kind.plugin(registry, class)).is_some();
-        let shown = |message: String| Err(Refusal { message, is_shown: true });
+        let refuse = |message, shown: Option<&str>| Err(Refusal { message, shown: shown.map(str::to_owned) });
         let (negate, predicate) = (self.key("negate"), self.key("predicate"));
         if kind == Kind::Transform && settings.contains_key(&negate) && !settings.contains_key(&predicate) {
-            return shown(format!(
+            let message = format!(
                 "Config '{negate}' was provided but there is no config '{predicate}' defining a predicate to be negated."
-            ));
+            );
+            return refuse(message, self.class(settings));
         }
         let Some(class) = self.class(settings).filter(|_| !known) else { return Ok(()) };
         let variants: Vec<String> = kind.classes(registry);
         let variants = variants.into_iter().filter(|other| is_within(other, class));
         let variants = variants.collect::<Vec<_>>().join(", ");
         if !variants.is_empty() {
-            return shown(format!("This class is abstract and cannot be created. Did you mean {variants}?"));
+            let message = format!("This class is abstract and cannot be created. Did you mean {variants}?");
+            return refuse(message, Some(class));
         }
         if let Some(other) = registry.class(class) {
-            return shown(format!(
-                "Class class {other} does not implement the {} interface",
-                kind.interface()
-            ));
+            let message =
+                format!("Class class {other} does not implement the {} interface", kind.interface());
+            return refuse(message, Some(other));
         }
         let message = format!("Class {class} could not be found.");
         let message = ConfigError::invalid(&self.key("type"), class, message).to_string();
-        Err(Refusal { message, is_shown: false })
+        refuse(message, None)
     }
 
     /// A predicate has to be there. Apache finds that out when a task starts.
@@ -200,8 +199,8 @@ impl Alias<'_> {
 /// Why a class cannot be had.
 struct Refusal {
     message: String,
-    /// Whether the class is shown all the same.
-    is_shown: bool,
+    /// The class to show all the same.
+    shown: Option<String>,
 }
 
 /// Whether a class is one within another: `a.Cast$Key` within `a.Cast`.
