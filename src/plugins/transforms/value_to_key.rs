@@ -48,7 +48,12 @@ struct Plan {
 impl ValueToKey {
     fn new(config: &Settings) -> Result<Self> {
         let parsed = parse(&settings(), config)?;
-        let fields = parsed.get::<Vec<String>>(FIELDS)?.into_iter().map(ByteString::from).collect();
+        let mut fields: Vec<ByteString> = Vec::new();
+        for name in parsed.get::<Vec<String>>(FIELDS)? {
+            if !fields.iter().any(|other| *other == name) {
+                fields.push(name.into());
+            }
+        }
         Ok(ValueToKey { fields, replaces_null: parsed.get(REPLACE_NULL)?, plans: Plans::new() })
     }
 
