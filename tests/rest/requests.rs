@@ -167,7 +167,8 @@ fn plugins() {
         kinds
     };
     assert_eq!(kinds(""), ["sink", "source"]);
-    assert_eq!(kinds("?connectorsOnly=false"), ["sink", "source", "converter", "header_converter"]);
+    let all = ["sink", "source", "transformation", "predicate", "converter", "header_converter"];
+    assert_eq!(kinds("?connectorsOnly=false"), all);
     for (path, status, message) in [
         ("/connector-plugins/NoSuch/config", 404, "Unknown plugin NoSuch."),
         ("/connector-plugins/java.lang.String/config", 404, "Unknown plugin java.lang.String."),
