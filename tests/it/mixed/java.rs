@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// How much of its log a failure shows.
-const LOG_LINES: usize = 80;
+const LOG_LINES: usize = 200;
 
 /// A running worker of Apache's; killed when dropped.
 pub(super) struct JavaWorker {
@@ -42,10 +42,10 @@ impl JavaWorker {
         JavaWorker { child, url, folder }
     }
 
-    /// The end of its log.
+    /// The end of its log, without what others asked of it.
     pub(super) fn log(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
+        let lines: Vec<_> = log.lines().filter(|line| !line.contains("runtime.rest.RestServer")).collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 

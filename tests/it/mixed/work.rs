@@ -57,46 +57,13 @@ impl Work {
         fs::write(&input, "").unwrap();
         let name = |what: &str| format!("{}-{what}", cluster.group);
         let (source, copier, several) = (name("source"), name("copier"), name("several"));
-        let text = |path: &PathBuf| path.display().to_string();
+        let (source_of, copy_to) = (input.display().to_string(), copy.display().to_string());
+        let verifiable = "org.apache.kafka.connect.tools.VerifiableSinkConnector";
         let wanted = [
-            (
-                &source,
-                1,
-                vec![
-                    ("connector.class", "FileStreamSource".into()),
-                    ("topic", topic.clone()),
-                    ("file", text(&input)),
-                ],
-            ),
-            (
-                &copier,
-                1,
-                vec![
-                    ("connector.class", "FileStreamSink".into()),
-                    ("topics", topic.clone()),
-                    ("file", text(&copy)),
-                ],
-            ),
-            (
-                &several,
-                TASKS,
-                vec![
-                    ("connector.class", "org.apache.kafka.connect.tools.VerifiableSinkConnector".into()),
-                    ("topics", spread),
-                    ("tasks.max", TASKS.to_string()),
-                ],
-            ),
+            connector(&source, "FileStreamSource", 1, &[("topic", &topic), ("file", &source_of)]),
+            connector(&copier, "FileStreamSink", 1, &[("topics", &topic), ("file", &copy_to), SINK_SESSION]),
+            connector(&several, verifiable, TASKS, &[("topics", &spread), SINK_SESSION]),
         ];
-        let wanted = wanted.map(|(name, tasks, settings)| {
-            let mut config: Config =
-                settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-            config.insert("name".to_owned(), name.clone());
-            if config.contains_key("topics") {
-                config.insert(SINK_SESSION.0.to_owned(), SINK_SESSION.1.to_owned());
-            }
-            let shape = Shape { config, target: Target::Running, tasks, offset: Offset::Moving };
-            (name.clone(), shape)
-        });
         for (name, shape) in &wanted {
             let body = Some(json!({"name": name, "config": shape.config}));
             let create = Request { method: "POST", path: "/connectors".to_owned(), body };
@@ -233,6 +200,16 @@ impl Drop for Work {
         self.stop = None;
         drop(self.writer.take().map(JoinHandle::join));
     }
+}
+
+/// A connector that is to run all the time.
+fn connector(name: &str, class: &str, tasks: usize, settings: &[(&str, &str)]) -> (String, Shape) {
+    let tasks_max = tasks.to_string();
+    let all = [("name", name), ("connector.class", class), ("tasks.max", &tasks_max)];
+    let all = all.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let shape =
+        Shape { config: all.collect::<Config>(), target: Target::Running, tasks, offset: Offset::Moving };
+    (name.to_owned(), shape)
 }
 
 fn line_text(line: usize) -> String {
