@@ -129,12 +129,12 @@ impl Herder {
             self.changed.extend(names);
             return true;
         }
+        self.drop_unconfigured();
         let Membership::Group(group) = &self.membership else { return false };
         let ended = |(name, entry): (&ConnectorName, &ConnectorEntry)| group.has_ended(name, entry);
         if !self.connectors.iter().all(ended) {
             return false;
         }
-        self.drop_unconfigured();
         match self.protocols() {
             Ok(protocols) => {
                 effects.push(Effect::Member(MemberCommand::Join(protocols)));
@@ -145,8 +145,8 @@ impl Herder {
         true
     }
 
-    /// What is not configured any more has ended here. To say that it is still held would keep its place in the balance of
-    /// a leader that never knew it.
+    /// What is not configured any more is not held: it ends here before the worker joins. To say that it is still held
+    /// would keep its place in the balance of a leader that never knew it.
     fn drop_unconfigured(&mut self) {
         let Membership::Group(group) = &mut self.membership else { return };
         let tasks =

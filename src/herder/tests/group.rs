@@ -1,14 +1,16 @@
 //! A worker in a group: into a generation, through a rebalance, and what a health request waits for.
 
+mod work;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::world::registry;
 use crate::api::Settings;
 use crate::api::ids::{ConfigOffset, ConnectorName, Generation, MemberId, TaskId, WorkerId};
-use crate::api::registry::Registry;
 use crate::group::events::{GroupEvent, MemberCommand, RejoinCause};
 use crate::group::protocol::{Assignment, AssignmentError, ConnectProtocol, Metadata, ProtocolVersion};
 use crate::health::StartupPhase;
@@ -36,6 +38,8 @@ struct Member {
     reads: Vec<OperationId>,
     submitted: usize,
     exits: Vec<Exit>,
+    /// All else that it wants done.
+    others: Vec<Effect>,
     offset: i64,
     generation: i32,
 }
@@ -61,7 +65,7 @@ impl Member {
         };
         let settings = HerderSettings {
             worker: WorkerId::new("ours:8083"),
-            registry: Arc::new(Registry::new()),
+            registry: registry(),
             task_stop_timeout: Duration::from_secs(3),
             group: Some(group),
             random: Random(Arc::new(|bytes| {
@@ -79,6 +83,7 @@ impl Member {
             reads: Vec::new(),
             submitted: 0,
             exits: Vec::new(),
+            others: Vec::new(),
             offset: 0,
             generation: 0,
         }
@@ -97,7 +102,7 @@ impl Member {
         let mut effects = Effects::default();
         let wakeup = self.herder.tick(self.now, event, &mut effects);
         for effect in effects.drain() {
-            #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is looked at")]
+            #[expect(clippy::wildcard_enum_match_arm, reason = "the stories look into the others")]
             match effect {
                 Effect::Phase(phase) => self.phase = phase,
                 Effect::Member(command) => self.commands.push(command),
@@ -105,7 +110,7 @@ impl Member {
                 Effect::CatchUp(operation, _) => self.reads.push(operation),
                 Effect::SubmitTasks(_) => self.submitted += 1,
                 Effect::Exit(exit) => self.exits.push(exit),
-                _ => {}
+                other => self.others.push(other),
             }
         }
         effects.give_answers();

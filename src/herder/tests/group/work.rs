@@ -1,0 +1,71 @@
+//! What a worker in a group runs, and what it says of that when it joins.
+
+use super::super::world::CLASS;
+use super::*;
+use crate::api::ids::Epoch;
+use crate::task::{TaskEvent, TaskEventKind};
+
+impl Member {
+    /// What was called since the last look, in order; other effects are passed over.
+    fn called(&mut self) -> String {
+        let call = |effect: &Effect| {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "the others call nothing")]
+            match effect {
+                Effect::StartConnector { name, .. } => Some(format!("start {name}")),
+                Effect::StopConnector(name, _) => Some(format!("stop {name}")),
+                Effect::StartTask(task) => Some(format!("start {}", task.id)),
+                Effect::StopTask(id, _) => Some(format!("stop {id}")),
+                _ => None,
+            }
+        };
+        let called: Vec<_> = self.others.iter().filter_map(call).collect();
+        self.others.clear();
+        called.join(", ")
+    }
+
+    /// A task tells of its end.
+    fn stopped(&mut self, name: &str, index: u32, epoch: u64) {
+        let id = TaskId { connector: name.into(), index };
+        let epoch = (0..epoch).fold(Epoch::default(), |epoch, _| epoch.next());
+        self.event(HerderEvent::Task(TaskEvent { id, epoch, kind: TaskEventKind::Stopped }));
+    }
+
+    /// A member that another leads and that has read a connector with so many tasks.
+    fn following(name: &str, tasks: u32) -> Self {
+        let mut member = Member::new();
+        member.event(HerderEvent::Topics(TopicsEvent::Read));
+        member.joins_with();
+        member.read([vec![known(name)], tasks_of(name, tasks)].concat());
+        member
+    }
+}
+
+/// A connector of a class that there is.
+fn known(name: &str) -> ConfigRecord {
+    let settings = Settings::from([("connector.class".to_owned(), CLASS.to_owned())]);
+    ConfigRecord::Connector { name: name.into(), settings: stored(settings) }
+}
+
+/// So many tasks, in force.
+fn tasks_of(name: &str, count: u32) -> Vec<ConfigRecord> {
+    let task = |index| ConfigRecord::Task {
+        id: TaskId { connector: name.into(), index },
+        settings: stored(Settings::new()),
+    };
+    let commit = ConfigRecord::Commit { name: name.into(), tasks: count };
+    (0..count).map(task).chain([commit]).collect()
+}
+
+#[test]
+fn a_worker_joins_when_a_task_that_there_is_no_longer_has_ended() {
+    let mut member = Member::following("a", 2);
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[("a", 0), ("a", 1)]);
+    assert_eq!(member.called(), "start a-0, start a-1");
+    member.read(tasks_of("a", 1));
+    assert_eq!(member.called(), "stop a-0, stop a-1");
+    assert_eq!(member.told(), [""; 0], "a-1 may be given to another worker when it is there again");
+    member.stopped("a", 1, 2);
+    let held = member.joins_with().allocation.unwrap();
+    assert_eq!(held.tasks, [TaskId { connector: "a".into(), index: 0 }]);
+}
