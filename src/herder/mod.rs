@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connector_entry::{ConnectorEntry, Instance, Waiter};
-pub use membership::GroupSettings;
+pub use membership::{GroupSettings, Holdings};
 use membership::{Group, Membership};
 use msg::{Answer, Effect, Effects, Exit, HerderError, HerderEvent, OperationId, Request, Wakeup};
 use operations::Operation;
@@ -162,6 +162,14 @@ impl Herder {
                 Membership::Group(group) => group.stage(),
             },
             Phase::Stopping | Phase::Stopped => Some(Stage::ShuttingDown),
+        }
+    }
+
+    /// What the leader of the group gave this worker, as it says when it joins the next time; `None` if it is alone.
+    pub fn holdings(&self) -> Option<&Holdings> {
+        match &self.membership {
+            Membership::Alone => None,
+            Membership::Group(group) => Some(&group.held),
         }
     }
 
