@@ -69,3 +69,22 @@ fn a_worker_joins_when_a_task_that_there_is_no_longer_has_ended() {
     let held = member.joins_with().allocation.unwrap();
     assert_eq!(held.tasks, [TaskId { connector: "a".into(), index: 0 }]);
 }
+
+#[test]
+fn one_change_is_written_after_another() {
+    let mut member = Member::leading();
+    member.read([vec![known("a")], tasks_of("a", 1)].concat());
+    member.join_as_leader();
+    let (stop, stopped) = reply::<Answer<()>>();
+    let (delete, deleted) = reply::<Answer<()>>();
+    member.event(HerderEvent::Request(Request::Stop("a".into(), stop)));
+    member.event(HerderEvent::Request(Request::Delete("a".into(), delete)));
+    let written: Vec<_> = member.writes.iter().map(|(write, _)| write.clone()).collect();
+    assert_eq!(written, [ConfigWrite::Stopped("a".into())], "it has two steps");
+    let (_, operation) = member.writes.remove(0);
+    let failed = HerderError::Failed("no".to_owned());
+    member.event(HerderEvent::ConfigWritten(operation.unwrap(), Err(failed.clone())));
+    assert_eq!((stopped.poll(), deleted.poll()), (Some(Err(failed)), None));
+    member.write_all();
+    assert_eq!(deleted.poll(), Some(Ok(())), "also after one that failed");
+}
