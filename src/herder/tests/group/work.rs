@@ -3,6 +3,8 @@
 use super::super::world::CLASS;
 use super::*;
 use crate::api::ids::Epoch;
+use crate::herder::membership::Membership;
+use crate::herder::msg::Proof;
 use crate::task::{TaskEvent, TaskEventKind};
 
 impl Member {
@@ -28,6 +30,17 @@ impl Member {
         let id = TaskId { connector: name.into(), index };
         let epoch = (0..epoch).fold(Epoch::default(), |epoch, _| epoch.next());
         self.event(HerderEvent::Task(TaskEvent { id, epoch, kind: TaskEventKind::Stopped }));
+    }
+
+    /// What a worker of the group sends with a request.
+    fn signs(&self, body: Bytes) -> Proof {
+        let Membership::Group(group) = &self.herder.membership else { return Proof::default() };
+        let signature = group.keys.sign(&body).expect("there is a key");
+        Proof {
+            signature: Some(signature.signature_header()),
+            algorithm: Some(signature.algorithm_header().to_owned()),
+            body,
+        }
     }
 
     /// A member that another leads and that has read a connector with so many tasks.
@@ -87,4 +100,26 @@ fn one_change_is_written_after_another() {
     assert_eq!((stopped.poll(), deleted.poll()), (Some(Err(failed)), None));
     member.write_all();
     assert_eq!(deleted.poll(), Some(Ok(())), "also after one that failed");
+}
+
+#[test]
+fn tasks_are_not_written_behind_a_stop() {
+    let mut member = Member::leading();
+    member.read([vec![known("a")], tasks_of("a", 1)].concat());
+    member.join_as_leader();
+    let (stop, stopped) = reply::<Answer<()>>();
+    member.event(HerderEvent::Request(Request::Stop("a".into(), stop)));
+    let submit = |member: &mut Member| {
+        let (reply, pending) = reply::<Answer<()>>();
+        let (tasks, body) = (vec![Settings::new()], Bytes::from_static(b"[{}]"));
+        let proof = member.signs(body);
+        member.event(HerderEvent::Request(Request::SubmitTasks { name: "a".into(), tasks, proof, reply }));
+        pending.poll()
+    };
+    assert!(matches!(submit(&mut member), Some(Err(HerderError::Conflict(_)))));
+    member.write_all();
+    assert_eq!(stopped.poll(), Some(Ok(())));
+    member.task("a", 0, 2, TaskEventKind::Stopped);
+    member.join_as_leader();
+    assert!(matches!(submit(&mut member), Some(Err(HerderError::BadRequest(_)))));
 }
