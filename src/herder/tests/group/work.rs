@@ -4,7 +4,7 @@ use super::super::world::CLASS;
 use super::*;
 use crate::api::ids::Epoch;
 use crate::herder::membership::Membership;
-use crate::herder::msg::Proof;
+use crate::herder::msg::{Proof, STALE_CONFIGURATION};
 use crate::task::{TaskEvent, TaskEventKind};
 
 impl Member {
@@ -122,4 +122,22 @@ fn tasks_are_not_written_behind_a_stop() {
     member.task("a", 0, 2, TaskEventKind::Stopped);
     member.join_as_leader();
     assert!(matches!(submit(&mut member), Some(Err(HerderError::BadRequest(_)))));
+}
+
+#[test]
+fn who_waits_for_a_restart_is_answered_when_the_work_is_taken_away() {
+    let mut member = Member::following("a", 1);
+    let offset = member.offset;
+    member.assigned_by_other(offset, &["a"], &[("a", 0)]);
+    assert_eq!(member.called(), "start a, start a-0");
+    let (restart, restarted) = reply::<Answer<()>>();
+    let (restart_task, task_restarted) = reply::<Answer<()>>();
+    let id = TaskId { connector: "a".into(), index: 0 };
+    member.event(HerderEvent::Request(Request::Restart("a".into(), restart)));
+    member.event(HerderEvent::Request(Request::RestartTask(id, restart_task)));
+    assert_eq!(member.called(), "stop a, stop a-0");
+    assert_eq!((restarted.poll(), task_restarted.poll()), (None, None), "they have not stopped");
+    member.group(GroupEvent::CoordinatorUnreachable { why: "it is gone".to_owned() });
+    let not_now = || Some(Err(HerderError::Rebalancing(STALE_CONFIGURATION.to_owned())));
+    assert_eq!((restarted.poll(), task_restarted.poll()), (not_now(), not_now()));
 }
