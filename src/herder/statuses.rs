@@ -57,11 +57,26 @@ impl Herder {
         }
     }
 
-    /// A status could not be written for the moment.
+    /// A status could not be written for the moment. If it does not count any more as it was, what is true now is written.
     pub(super) fn status_unwritten(&mut self, write: StatusWrite, effects: &mut Effects) {
-        if self.membership.group().is_some_and(|group| group.statuses.may_repeat(&write)) {
-            effects.push(Effect::WriteStatus(write));
+        let Some(group) = self.membership.group() else { return };
+        if group.statuses.may_repeat(&write) {
+            return effects.push(Effect::WriteStatus(write));
         }
+        let (name, index) = match write.of() {
+            StatusOf::Connector(name) => (name, None),
+            StatusOf::Task(id) => (&id.connector, Some(id.index)),
+        };
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        match index {
+            None => entry.written = None,
+            Some(index) => {
+                if let Some(task) = entry.tasks.get_mut(&index) {
+                    task.written = None;
+                }
+            }
+        }
+        self.changed.insert(name.clone());
     }
 
     /// A task was seen to use a topic for the first time (KIP-558).

@@ -5,6 +5,9 @@ use super::*;
 use crate::api::ids::Epoch;
 use crate::herder::membership::Membership;
 use crate::herder::msg::{Proof, STALE_CONFIGURATION};
+use crate::herder::view::RunState;
+use crate::store::status_records::{StatusOf, StatusRecord};
+use crate::store::status_table::StatusWrite;
 use crate::task::{TaskEvent, TaskEventKind};
 
 impl Member {
@@ -25,11 +28,20 @@ impl Member {
         called.join(", ")
     }
 
-    /// A task tells of its end.
-    fn stopped(&mut self, name: &str, index: u32, epoch: u64) {
+    /// A task tells something of itself.
+    fn task(&mut self, name: &str, index: u32, epoch: u64, kind: TaskEventKind) {
         let id = TaskId { connector: name.into(), index };
         let epoch = (0..epoch).fold(Epoch::default(), |epoch, _| epoch.next());
-        self.event(HerderEvent::Task(TaskEvent { id, epoch, kind: TaskEventKind::Stopped }));
+        self.event(HerderEvent::Task(TaskEvent { id, epoch, kind }));
+    }
+
+    /// The statuses that were to be written since the last look.
+    fn statuses(&mut self) -> Vec<StatusWrite> {
+        let write = |effect| match effect {
+            Effect::WriteStatus(write) => Some(write),
+            _ => None,
+        };
+        self.others.drain(..).filter_map(write).collect()
     }
 
     /// What a worker of the group sends with a request.
@@ -78,7 +90,7 @@ fn a_worker_joins_when_a_task_that_there_is_no_longer_has_ended() {
     member.read(tasks_of("a", 1));
     assert_eq!(member.called(), "stop a-0, stop a-1");
     assert_eq!(member.told(), [""; 0], "a-1 may be given to another worker when it is there again");
-    member.stopped("a", 1, 2);
+    member.task("a", 1, 2, TaskEventKind::Stopped);
     let held = member.joins_with().allocation.unwrap();
     assert_eq!(held.tasks, [TaskId { connector: "a".into(), index: 0 }]);
 }
@@ -140,4 +152,23 @@ fn who_waits_for_a_restart_is_answered_when_the_work_is_taken_away() {
     member.group(GroupEvent::CoordinatorUnreachable { why: "it is gone".to_owned() });
     let not_now = || Some(Err(HerderError::Rebalancing(STALE_CONFIGURATION.to_owned())));
     assert_eq!((restarted.poll(), task_restarted.poll()), (not_now(), not_now()));
+}
+
+#[test]
+fn a_status_that_was_not_written_in_its_generation_is_written_in_the_next() {
+    let mut member = Member::following("a", 2);
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[("a", 0), ("a", 1)]);
+    member.task("a", 0, 1, TaskEventKind::Started);
+    let lost = member.statuses().pop().expect("it runs");
+    member.event(HerderEvent::StatusUnwritten(lost.clone()));
+    assert_eq!(member.statuses().len(), 1, "once more as it was");
+    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+    member.assigned_by_other(offset, &[], &[]);
+    member.task("a", 1, 2, TaskEventKind::Started);
+    assert_eq!(member.statuses().len(), 1, "that of the other task");
+    member.event(HerderEvent::StatusUnwritten(lost));
+    let written = member.statuses().pop().map(|write| write.record());
+    let Some(StatusRecord::Status(StatusOf::Task(id), Some(status))) = written else { panic!("it is lost") };
+    assert_eq!((id.index, status.state, status.generation), (0, RunState::Running, Generation::new(2)));
 }
