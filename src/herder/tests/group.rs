@@ -150,6 +150,7 @@ impl Member {
         self.generation += 1;
         let generation = Generation::new(self.generation);
         let (member, leader) = ("ours".into(), leader.into());
+        self.contact();
         self.group(GroupEvent::Joined {
             generation,
             member,
@@ -157,6 +158,12 @@ impl Member {
             protocol: "sessioned".to_owned(),
             members,
         });
+    }
+
+    /// The coordinator answers.
+    fn contact(&mut self) {
+        let at = self.now.instant;
+        self.group(GroupEvent::Contact { at });
     }
 
     /// Joins as the only member, and takes what it has assigned itself.
@@ -291,7 +298,19 @@ fn an_old_answer_of_the_coordinator_is_asked_for_anew() {
     member.probe();
     assert_eq!(member.told(), ["probe"], "once for all who ask");
     assert!(!is_answered(&probe));
-    member.group(GroupEvent::Contact);
+    member.contact();
+    assert!(is_answered(&probe));
+}
+
+#[test]
+fn an_answer_of_the_coordinator_that_waited_for_the_herder_is_as_old_as_it_is() {
+    let mut member = Member::leading();
+    let at = member.now.instant;
+    member.pass(Duration::from_secs(2));
+    member.group(GroupEvent::Contact { at });
+    let probe = member.probe();
+    assert!(!is_answered(&probe));
+    member.contact();
     assert!(is_answered(&probe));
 }
 
@@ -305,7 +324,7 @@ fn without_the_coordinator_a_probe_waits_and_the_work_goes_on_until_the_session_
     assert!(!is_answered(&probe));
     assert_eq!(member.stage(), "waiting for the group coordinator: it is frozen");
     assert!(member.told().is_empty());
-    member.group(GroupEvent::Contact);
+    member.contact();
     assert!(is_answered(&probe));
     member.group(GroupEvent::CoordinatorUnreachable { why: "it is gone".to_owned() });
     let joins = member.joins_with();
