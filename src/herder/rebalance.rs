@@ -338,6 +338,7 @@ impl Herder {
             group.standing = Standing::Stable(place);
         }
         self.changed.extend(names);
+        self.renew_statuses();
     }
 
     /// Has the config topic read to its end, within the time that one try has.

@@ -6,7 +6,7 @@ use crate::api::ids::Epoch;
 use crate::herder::membership::Membership;
 use crate::herder::msg::{Proof, STALE_CONFIGURATION};
 use crate::herder::view::RunState;
-use crate::store::status_records::{StatusOf, StatusRecord};
+use crate::store::status_records::{StatusOf, StatusRecord, StoredStatus};
 use crate::store::status_table::StatusWrite;
 use crate::task::{TaskEvent, TaskEventKind};
 
@@ -171,4 +171,33 @@ fn a_status_that_was_not_written_in_its_generation_is_written_in_the_next() {
     let written = member.statuses().pop().map(|write| write.record());
     let Some(StatusRecord::Status(StatusOf::Task(id), Some(status))) = written else { panic!("it is lost") };
     assert_eq!((id.index, status.state, status.generation), (0, RunState::Running, Generation::new(2)));
+}
+
+#[test]
+fn what_runs_here_is_told_again_when_others_deny_it() {
+    let mut member = Member::following("a", 1);
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[("a", 0)]);
+    member.task("a", 0, 1, TaskEventKind::Started);
+    let [mine] = member.statuses().try_into().expect("it runs");
+    let told = |mine: &StatusWrite, state| {
+        let StatusRecord::Status(of, Some(status)) = mine.record() else { panic!("a status") };
+        StatusRecord::Status(of, Some(StoredStatus { state, worker: WorkerId::new("other:8083"), ..status }))
+    };
+    member.event(HerderEvent::StatusRead(vec![mine.record()]));
+    assert_eq!(member.statuses().len(), 0);
+    // It has lost the task, and is late to say so.
+    member.event(HerderEvent::StatusRead(vec![told(&mine, RunState::Unassigned)]));
+    let [mine] = member.statuses().try_into().expect("it runs still");
+    // It runs the task, too: the leader decides, and until then nobody talks the other down.
+    member.event(HerderEvent::StatusRead(vec![told(&mine, RunState::Running)]));
+    assert_eq!(member.statuses().len(), 0);
+    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+    member.assigned_by_other(offset, &[], &[]);
+    let [mine] = member.statuses().try_into().expect("it is this worker's");
+    let StatusRecord::Status(_, Some(status)) = mine.record() else { panic!("a status") };
+    assert_eq!((status.state, status.generation), (RunState::Running, Generation::new(2)));
+    let StatusRecord::Status(of, _) = mine.record() else { panic!("a status") };
+    member.event(HerderEvent::StatusRead(vec![StatusRecord::Status(of, None)]));
+    assert_eq!(member.statuses().len(), 1, "a leader took it for gone");
 }
