@@ -1,7 +1,7 @@
 //! What the herder and the member of the group say to each other.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -110,7 +110,11 @@ pub enum GroupEvent {
         assignment: Bytes,
     },
     /// The coordinator answered: a join, a sync, or a heartbeat that succeeded or said that the group rebalances.
-    Contact,
+    /// Comes before what the answer leads to.
+    Contact {
+        /// When the answer was there. The herder may hear of it later.
+        at: Instant,
+    },
     /// A request to the coordinator failed or was not answered in time, or the coordinator is being looked for. The
     /// member keeps its generation. Told again only when there is something new to say.
     ContactLost {

@@ -217,6 +217,12 @@ impl Herder {
                     "Cannot submit non-empty set of task configs for stopped connector {name}"
                 )));
             }
+            if self.is_ending(&name) {
+                // They would come after the stop, and it would have tasks although it is stopped.
+                let why =
+                    format!("Connector {name} is being stopped or deleted, so its tasks are not written");
+                return Err(HerderError::Conflict(why));
+            }
             Ok(())
         });
         match check {

@@ -14,10 +14,22 @@ use crate::store::config_state::ConfigChange;
 use crate::store::config_write::ConfigWrite;
 
 impl Herder {
-    /// Has a change written for an operation.
+    /// Has a change written for an operation, after those before it. Some are written in several steps, and two of them
+    /// at a time would mix: a connector would be stopped, and have the tasks that were on their way.
     pub(super) fn write_config(&mut self, write: ConfigWrite, operation: Operation, effects: &mut Effects) {
         let operation = self.next_operation(operation);
-        effects.push(Effect::WriteConfig(write, Some(operation)));
+        self.writes.push_back((operation, write));
+        self.write_next(effects);
+    }
+
+    /// Has the next change written, if none is on its way.
+    fn write_next(&mut self, effects: &mut Effects) {
+        if self.writing.is_none()
+            && let Some((operation, write)) = self.writes.pop_front()
+        {
+            self.writing = Some(operation);
+            effects.push(Effect::WriteConfig(write, Some(operation)));
+        }
     }
 
     /// Has the tasks of a connector written that it said it has: by the leader, if that is another worker.
@@ -119,6 +131,9 @@ impl Herder {
         outcome: Answer<()>,
         effects: &mut Effects,
     ) {
+        if self.writing.take_if(|writing| *writing == operation).is_some() {
+            self.write_next(effects);
+        }
         match (self.operations.remove(&operation), outcome) {
             (Some(Operation::Writing(write, written)), outcome) => {
                 self.settings_written(write, written, outcome, effects);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskRun, Waiter};
-use super::msg::{Effect, Effects, Exit, HerderError};
+use super::membership::Share;
+use super::msg::{Effect, Effects, Exit, HerderError, STALE_CONFIGURATION};
 use super::view::{RunState, Status};
 use super::{Herder, is_settled, not_found};
 use crate::api::Settings;
@@ -137,12 +138,14 @@ impl Herder {
 
     /// Answers those who waited for what the connector has now come to.
     pub(super) fn answer_waiters(&mut self, name: &ConnectorName, effects: &mut Effects) {
-        let Some(entry) = self.connectors.get_mut(name) else { return };
+        let waits = |entry: &&mut ConnectorEntry| !entry.waiters.is_empty();
+        let Some(entry) = self.connectors.get_mut(name).filter(waits) else { return };
         let waiters = std::mem::take(&mut entry.waiters);
+        let share = self.membership.share_of(name);
         for waiter in waiters {
             let Some(entry) = self.connectors.get(name) else { return };
             let config = self.configs.connector(name);
-            match verdict(&waiter, name, config, entry) {
+            match verdict(&waiter, name, config, entry, &share) {
                 Some(result) => self.answer(name, waiter, result, effects),
                 None => {
                     if let Some(entry) = self.connectors.get_mut(name) {
@@ -216,6 +219,7 @@ fn verdict(
     name: &ConnectorName,
     config: Option<&ConnectorConfig>,
     entry: &ConnectorEntry,
+    share: &Share,
 ) -> Option<Result<(), HerderError>> {
     if let Waiter::Stopped(_) | Waiter::OffsetsChange(_) = waiter {
         // A later request may have it run again before all of it has ended: that moment would never be seen.
@@ -235,10 +239,15 @@ fn verdict(
             | Waiter::OffsetsChange(_) => Err(not_found(name)),
         });
     };
+    if let Waiter::TaskRestarted(index, _) = waiter
+        && *index as usize >= config.tasks.len()
+    {
+        return Some(Err(HerderError::NotFound(format!("Task {name}-{index} not found"))));
+    }
+    if is_taken_away(waiter, share) {
+        return Some(Err(HerderError::Rebalancing(STALE_CONFIGURATION.to_owned())));
+    }
     if let Waiter::TaskRestarted(index, _) = waiter {
-        if *index as usize >= config.tasks.len() {
-            return Some(Err(HerderError::NotFound(format!("Task {name}-{index} not found"))));
-        }
         return match entry.tasks.get(index)?.run {
             TaskRun::Running(..) => Some(Ok(())),
             TaskRun::Failed(_) => {
@@ -274,6 +283,20 @@ fn verdict(
         | Waiter::OffsetsChange(_) => true,
     };
     tasks_started.then_some(Ok(()))
+}
+
+/// Whether somebody waits for the start of what is another worker's now. Only a restart is waited for in a group.
+fn is_taken_away(waiter: &Waiter, share: &Share) -> bool {
+    match waiter {
+        Waiter::Restarted(_) => !share.has_instance(),
+        Waiter::TaskRestarted(index, _) => !share.has_task(*index),
+        Waiter::CommandLine { .. }
+        | Waiter::Created(_)
+        | Waiter::Put(..)
+        | Waiter::PartsRestarted(..)
+        | Waiter::Stopped(_)
+        | Waiter::OffsetsChange(_) => false,
+    }
 }
 
 fn start_failure(name: &ConnectorName, entry: &ConnectorEntry) -> String {

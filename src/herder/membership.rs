@@ -162,9 +162,11 @@ pub(super) enum Claim {
 
 /// Connectors and tasks, as the leader hands them out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Holdings {
-    pub(super) connectors: BTreeSet<ConnectorName>,
-    pub(super) tasks: BTreeSet<TaskId>,
+pub struct Holdings {
+    /// The connectors themselves.
+    pub connectors: BTreeSet<ConnectorName>,
+    /// The tasks.
+    pub tasks: BTreeSet<TaskId>,
 }
 
 /// What of one connector is this worker's to run.

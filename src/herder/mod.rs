@@ -27,13 +27,13 @@ mod tests;
 pub mod tick_thread;
 pub mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connector_entry::{ConnectorEntry, Instance, Waiter};
-pub use membership::GroupSettings;
 use membership::{Group, Membership};
+pub use membership::{GroupSettings, Holdings};
 use msg::{Answer, Effect, Effects, Exit, HerderError, HerderEvent, OperationId, Request, Wakeup};
 use operations::Operation;
 use reconcile::Wanted;
@@ -46,6 +46,7 @@ use crate::health::{Stage, StartupPhase};
 use crate::stdx::reply::Reply;
 use crate::stdx::time::{Deadline, Now};
 use crate::store::config_state::{ConfigState, TargetState};
+use crate::store::config_write::ConfigWrite;
 
 /// What does not change while the worker runs.
 #[derive(Debug, Clone)]
@@ -110,6 +111,10 @@ pub struct Herder {
     last_epoch: Epoch,
     operations: BTreeMap<OperationId, Operation>,
     last_operation: OperationId,
+    /// The write of the config store that is on its way.
+    writing: Option<OperationId>,
+    /// Those that come after it.
+    writes: VecDeque<(OperationId, ConfigWrite)>,
     /// Health requests that cannot be answered yet.
     probes: Vec<Reply<Answer<()>>>,
 }
@@ -132,6 +137,8 @@ impl Herder {
             last_epoch: Epoch::default(),
             operations: BTreeMap::new(),
             last_operation: OperationId::default(),
+            writing: None,
+            writes: VecDeque::new(),
             probes: Vec::new(),
         }
     }
@@ -162,6 +169,14 @@ impl Herder {
                 Membership::Group(group) => group.stage(),
             },
             Phase::Stopping | Phase::Stopped => Some(Stage::ShuttingDown),
+        }
+    }
+
+    /// What the leader of the group gave this worker, as it says when it joins the next time; `None` if it is alone.
+    pub fn holdings(&self) -> Option<&Holdings> {
+        match &self.membership {
+            Membership::Alone => None,
+            Membership::Group(group) => Some(&group.held),
         }
     }
 
@@ -216,6 +231,7 @@ impl Herder {
         self.phase = Phase::Stopping;
         effects.push(Effect::Phase(StartupPhase::Stopping));
         self.operations.clear();
+        self.writes.clear();
         self.probes.clear();
         if let Some(group) = self.membership.group() {
             group.waiting.clear();

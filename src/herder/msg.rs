@@ -422,7 +422,7 @@ pub enum Effect {
     /// Check settings; ends in [`HerderEvent::Validated`].
     Validate(OperationId, Draft),
     /// Write to the config store; with an operation, ends in [`HerderEvent::ConfigWritten`], which comes after the
-    /// [`HerderEvent::ConfigRead`] of what was written. Writes are carried out one after another, in order.
+    /// [`HerderEvent::ConfigRead`] of what was written. There is no other before that has ended.
     WriteConfig(ConfigWrite, Option<OperationId>),
     /// Start a connector; ends in a [`ConnectorEvent`], as do the next two.
     StartConnector {

@@ -41,14 +41,12 @@ impl Herder {
                 group.rejoin();
             }
             GroupEvent::Joined { generation, member, leader, protocol, members } => {
-                group.contact_made(now);
                 self.joined(now, generation, (member, leader), &protocol, members, effects);
             }
             GroupEvent::Assigned { generation, assignment } => {
-                group.contact_made(now);
                 self.assigned(now, generation, &assignment, effects);
             }
-            GroupEvent::Contact => group.contact_made(now),
+            GroupEvent::Contact { at } => group.contact = Contact::At { instant: at, asked: false },
             GroupEvent::ContactLost { why } => {
                 log::warn!(target: TARGET, "No contact with the group coordinator: {why}");
                 group.contact = Contact::Lost { why };
@@ -341,6 +339,7 @@ impl Herder {
             group.standing = Standing::Stable(place);
         }
         self.changed.extend(names);
+        self.renew_statuses();
     }
 
     /// Has the config topic read to its end, within the time that one try has.
@@ -440,10 +439,6 @@ impl Herder {
 }
 
 impl Group {
-    fn contact_made(&mut self, now: Now) {
-        self.contact = Contact::At { instant: now.instant, asked: false };
-    }
-
     /// Has it join again, once what must not run any more has ended.
     pub(super) fn rejoin(&mut self) {
         match self.standing {

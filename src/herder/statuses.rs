@@ -17,8 +17,13 @@ use crate::store::status_table::{StatusWrite, WriteMode};
 impl Herder {
     /// Records of the status topic were read.
     pub(super) fn statuses_read(&mut self, records: Vec<StatusRecord>) {
-        let Some(group) = self.membership.group() else { return };
         for record in records {
+            if self.denies_ours(&record)
+                && let StatusRecord::Status(of, _) = &record
+            {
+                self.forget_written(of);
+            }
+            let Some(group) = self.membership.group() else { return };
             let name = match &record {
                 StatusRecord::Status(StatusOf::Connector(name), _) => name,
                 StatusRecord::Status(StatusOf::Task(id), _) => &id.connector,
@@ -57,10 +62,60 @@ impl Herder {
         }
     }
 
-    /// A status could not be written for the moment.
+    /// A status could not be written for the moment. If it does not count any more as it was, what is true now is written.
     pub(super) fn status_unwritten(&mut self, write: StatusWrite, effects: &mut Effects) {
-        if self.membership.group().is_some_and(|group| group.statuses.may_repeat(&write)) {
-            effects.push(Effect::WriteStatus(write));
+        let Some(group) = self.membership.group() else { return };
+        if group.statuses.may_repeat(&write) {
+            return effects.push(Effect::WriteStatus(write));
+        }
+        self.forget_written(write.of());
+    }
+
+    /// Whether a record says that something does not run which runs here: another worker has lost it and is late to tell,
+    /// or a leader took it for gone.
+    fn denies_ours(&self, record: &StatusRecord) -> bool {
+        let StatusRecord::Status(of, status) = record else { return false };
+        let denies = |status: &StoredStatus| {
+            status.state == RunState::Unassigned && status.worker != self.settings.worker
+        };
+        let is_ours = match of {
+            StatusOf::Connector(name) => self.membership.share_of(name).has_instance(),
+            StatusOf::Task(id) => self.membership.share_of(&id.connector).has_task(id.index),
+        };
+        is_ours && status.as_ref().is_none_or(denies)
+    }
+
+    /// An assignment is in force: what others have said meanwhile of what runs here does not count.
+    pub(super) fn renew_statuses(&mut self) {
+        let Membership::Group(group) = &self.membership else { return };
+        let others = |status: Option<&StoredStatus>| {
+            status.is_some_and(|status| status.worker != self.settings.worker)
+        };
+        let connectors = group.running.connectors.iter();
+        let connectors = connectors.filter(|name| others(group.statuses.connector(name)));
+        let tasks = group.running.tasks.iter().filter(|id| others(group.statuses.task(id)));
+        let connectors = connectors.cloned().map(StatusOf::Connector);
+        let all: Vec<_> = connectors.chain(tasks.cloned().map(StatusOf::Task)).collect();
+        all.iter().for_each(|of| self.forget_written(of));
+    }
+
+    /// Has a status written again, if there is something to say.
+    fn forget_written(&mut self, of: &StatusOf) {
+        let (name, index) = match of {
+            StatusOf::Connector(name) => (name, None),
+            StatusOf::Task(id) => (&id.connector, Some(id.index)),
+        };
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        let (status, written) = match index {
+            None => (&entry.status, &mut entry.written),
+            Some(index) => match entry.tasks.get_mut(&index) {
+                Some(task) => (&task.status, &mut task.written),
+                None => return,
+            },
+        };
+        if status.as_ref().is_some_and(|status| status.state != RunState::Unassigned) {
+            *written = None;
+            self.changed.insert(name.clone());
         }
     }
 

@@ -30,6 +30,11 @@ pub struct StatusWrite {
 }
 
 impl StatusWrite {
+    /// Whose status it is.
+    pub fn of(&self) -> &StatusOf {
+        &self.of
+    }
+
     /// The record to write.
     pub fn record(&self) -> StatusRecord {
         StatusRecord::Status(self.of.clone(), Some(self.status.clone()))

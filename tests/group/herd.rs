@@ -134,7 +134,7 @@ impl Herder {
                     let assignment = String::from_utf8_lossy(&assignment).into_owned();
                     return Stable { generation, member, leader, protocol, members, assignment };
                 }
-                GroupEvent::Contact
+                GroupEvent::Contact { .. }
                 | GroupEvent::ContactLost { .. }
                 | GroupEvent::CoordinatorUnreachable { .. }
                 | GroupEvent::PollTimeout
@@ -157,7 +157,7 @@ impl Herder {
 }
 
 pub(crate) fn is_contact(event: &GroupEvent) -> bool {
-    matches!(event, GroupEvent::Contact)
+    matches!(event, GroupEvent::Contact { .. })
 }
 
 pub(crate) fn is_lost(event: &GroupEvent) -> bool {

@@ -44,7 +44,7 @@ fn members_join_share_and_leave() {
         herder.take_events();
         for _ in 0..3 {
             let (_, event) = herder.wait("anything", |_| true);
-            assert_eq!(event, GroupEvent::Contact);
+            assert!(matches!(event, GroupEvent::Contact { .. }));
         }
     }
 
@@ -111,7 +111,7 @@ fn a_frozen_broker_is_noticed_soon_and_met_again_at_once() {
     }
     herder.take_events();
     let (_, event) = herder.wait("anything", |_| true);
-    assert_eq!(event, GroupEvent::Contact, "nothing changed");
+    assert!(matches!(event, GroupEvent::Contact { .. }), "nothing changed");
     let rejoins = herder.seen.iter().filter(|event| matches!(event, GroupEvent::RejoinNeeded(_))).count();
     assert_eq!(rejoins, 1, "generation {} is kept: {:?}", stable.generation, herder.seen);
 

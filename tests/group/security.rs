@@ -195,6 +195,6 @@ fn a_token_lets_in_and_a_login_is_renewed_before_it_ends() {
     let start = std::time::Instant::now();
     while start.elapsed() < Duration::from_secs(10) {
         let (_, event) = herder.wait("a heartbeat", |_| true);
-        assert_eq!(event, GroupEvent::Contact, "the login is renewed between heartbeats");
+        assert!(matches!(event, GroupEvent::Contact { .. }), "the login is renewed between heartbeats");
     }
 }

@@ -190,7 +190,7 @@ impl GroupMember {
         self.pulse.errors.reset();
         self.retries.reached();
         self.renew_session(at.now);
-        actions.push(Action::Tell(GroupEvent::Contact));
+        actions.push(Action::Tell(GroupEvent::Contact { at: at.now }));
     }
 
     pub(super) fn lose_contact(&mut self, why: String, actions: &mut Vec<Action>) {

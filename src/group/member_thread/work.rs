@@ -255,7 +255,7 @@ impl Work {
             GroupEvent::Assigned { generation, .. } => {
                 said(log::Level::Info, &format!("Got the assignment of generation {generation}"));
             }
-            GroupEvent::Contact => {}
+            GroupEvent::Contact { .. } => {}
             GroupEvent::ContactLost { why } => {
                 said(log::Level::Warn, &format!("Contact with the group coordinator is lost: {why}"));
             }

@@ -1,11 +1,14 @@
 //! A worker in a group: into a generation, through a rebalance, and what a health request waits for.
 
+mod work;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::world::{registry, settings_of};
 use crate::api::Settings;
 use crate::api::ids::{ConfigOffset, ConnectorName, Epoch, Generation, MemberId, TaskId, WorkerId};
 use crate::api::source::AlterOffsets;
@@ -24,9 +27,8 @@ use crate::stdx::time::{Clock, Now};
 use crate::store::config_records::{ConfigRecord, stored};
 use crate::store::config_write::ConfigWrite;
 use crate::store::status_records::{StatusOf, StatusRecord, TopicUse};
+use crate::store::status_table::StatusWrite;
 use crate::task::{TaskEvent, TaskEventKind};
-
-use super::world::{registry, settings_of};
 
 const OURS: &str = "http://ours:8083/";
 const OTHERS: &str = "http://other:8083/";
@@ -49,6 +51,10 @@ struct Member {
     /// Changes of offsets that are under way.
     modified: usize,
     exits: Vec<Exit>,
+    /// What was called since the last look, in order, e.g. `start a-0`.
+    called: Vec<String>,
+    /// The statuses that were to be written since the last look.
+    statuses: Vec<StatusWrite>,
     offset: i64,
     generation: i32,
 }
@@ -74,7 +80,7 @@ impl Member {
         };
         let settings = HerderSettings {
             worker: WorkerId::new("ours:8083"),
-            registry: Arc::new(registry()),
+            registry: registry(),
             task_stop_timeout: Duration::from_secs(3),
             group: Some(group),
             random: Random(Arc::new(|bytes| {
@@ -97,6 +103,8 @@ impl Member {
             said: Vec::new(),
             modified: 0,
             exits: Vec::new(),
+            called: Vec::new(),
+            statuses: Vec::new(),
             offset: 0,
             generation: 0,
         }
@@ -122,12 +130,23 @@ impl Member {
                 Effect::WriteConfig(write, operation) => self.writes.push((write, operation)),
                 Effect::CatchUp(operation, _) => self.reads.push(operation),
                 Effect::SubmitTasks(_) => self.submitted += 1,
-                Effect::WriteStatus(write) => self.said.push(said(&write.record())),
+                Effect::WriteStatus(write) => {
+                    self.said.push(said(&write.record()));
+                    self.statuses.push(write);
+                }
                 Effect::WriteStatusRecords(records) => self.said.extend(records.iter().map(said)),
                 Effect::ModifyOffsets(..) => self.modified += 1,
-                Effect::StartTask(task) => self.started.push((task.id, task.epoch)),
-                Effect::StopConnector(name, epoch) => self.stopped_instances.push((name, epoch)),
+                Effect::StartConnector { name, .. } => self.called.push(format!("start {name}")),
+                Effect::StopConnector(name, epoch) => {
+                    self.called.push(format!("stop {name}"));
+                    self.stopped_instances.push((name, epoch));
+                }
+                Effect::StartTask(task) => {
+                    self.called.push(format!("start {}", task.id));
+                    self.started.push((task.id, task.epoch));
+                }
                 Effect::StopTask(id, epoch) => {
+                    self.called.push(format!("stop {id}"));
                     self.started.retain(|started| *started != (id.clone(), epoch));
                     self.stopped.push((id, epoch));
                 }
@@ -172,6 +191,7 @@ impl Member {
         self.generation += 1;
         let generation = Generation::new(self.generation);
         let (member, leader) = ("ours".into(), leader.into());
+        self.contact();
         self.group(GroupEvent::Joined {
             generation,
             member,
@@ -179,6 +199,12 @@ impl Member {
             protocol: "sessioned".to_owned(),
             members,
         });
+    }
+
+    /// The coordinator answers.
+    fn contact(&mut self) {
+        let at = self.now.instant;
+        self.group(GroupEvent::Contact { at });
     }
 
     /// Joins as the only member, and takes what it has assigned itself.
@@ -351,7 +377,19 @@ fn an_old_answer_of_the_coordinator_is_asked_for_anew() {
     member.probe();
     assert_eq!(member.told(), ["probe"], "once for all who ask");
     assert!(!is_answered(&probe));
-    member.group(GroupEvent::Contact);
+    member.contact();
+    assert!(is_answered(&probe));
+}
+
+#[test]
+fn an_answer_of_the_coordinator_that_waited_for_the_herder_is_as_old_as_it_is() {
+    let mut member = Member::leading();
+    let at = member.now.instant;
+    member.pass(Duration::from_secs(2));
+    member.group(GroupEvent::Contact { at });
+    let probe = member.probe();
+    assert!(!is_answered(&probe));
+    member.contact();
     assert!(is_answered(&probe));
 }
 
@@ -365,7 +403,7 @@ fn without_the_coordinator_a_probe_waits_and_the_work_goes_on_until_the_session_
     assert!(!is_answered(&probe));
     assert_eq!(member.stage(), "waiting for the group coordinator: it is frozen");
     assert!(member.told().is_empty());
-    member.group(GroupEvent::Contact);
+    member.contact();
     assert!(is_answered(&probe));
     member.group(GroupEvent::CoordinatorUnreachable { why: "it is gone".to_owned() });
     let joins = member.joins_with();

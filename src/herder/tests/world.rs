@@ -80,7 +80,7 @@ impl World {
     pub(super) fn new(command_line: Vec<CommandLineConnector>, task_stop_timeout: Duration) -> World {
         let settings = HerderSettings {
             worker: WorkerId::new("worker:8083"),
-            registry: Arc::new(registry()),
+            registry: registry(),
             task_stop_timeout,
             group: None,
             random: Random(Arc::new(|_| Ok(()))),
@@ -422,16 +422,9 @@ impl World {
     }
 }
 
-/// The fake source, and nothing else.
-pub(super) fn registry() -> Registry {
-    let mut registry = Registry::new();
-    registry.add_source(FakeSource);
-    registry
-}
-
 /// The settings of a connector of the fake source, with others on top.
 pub(super) fn settings_of(name: &str, more: &[(&str, &str)]) -> Settings {
-    let first = [("name", name), ("connector.class", "fake.FakeSourceConnector"), ("topic", "t")];
+    let first = [("name", name), ("connector.class", CLASS), ("topic", "t")];
     let all = first.iter().chain(more);
     all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
@@ -487,11 +480,21 @@ pub(super) fn none<T: std::fmt::Debug>(pending: &Pending<Answer<T>>) {
     }
 }
 
+/// The class of the connectors in these stories.
+pub(super) const CLASS: &str = "fake.FakeSourceConnector";
+
+/// What is registered: the fake source.
+pub(super) fn registry() -> Arc<Registry> {
+    let mut registry = Registry::new();
+    registry.add_source(FakeSource);
+    Arc::new(registry)
+}
+
 struct FakeSource;
 
 impl ConnectorPlugin for FakeSource {
     fn class(&self) -> &'static str {
-        "fake.FakeSourceConnector"
+        CLASS
     }
 
     fn task_class(&self) -> &'static str {

@@ -173,12 +173,9 @@ fn what_an_earlier_instance_said_of_its_tasks_does_not_stay_in_force() {
     world.hold_log();
     world.connector_reports("a", ConnectorEventKind::ReconfigurationRequested);
     let restart = world.restart("a");
-    assert_eq!(
-        world.log(),
-        "tasks a, write 2 tasks of a, stop a, start a, tasks a, write 1 tasks of a",
-        "there is one in force, but there will be two"
-    );
+    assert_eq!(world.log(), "tasks a, write 2 tasks of a, stop a, start a, tasks a");
     world.release_log();
+    assert!(world.log().contains("write 1 tasks of a"), "there was one in force, but there are two now");
     good(&restart);
     assert_eq!((world.tasks("a"), world.status("a").as_str()), (1, "RUNNING 0:RUNNING"));
 }

@@ -215,7 +215,7 @@ impl Checked {
             }
             GroupEvent::Assigned { generation, .. } => assert_eq!(Some(generation), self.told_generation),
             GroupEvent::RejoinNeeded(_) => self.join_is_open = false,
-            GroupEvent::Contact => self.last_lost = None,
+            GroupEvent::Contact { .. } => self.last_lost = None,
             GroupEvent::ContactLost { why } => {
                 assert_ne!(self.last_lost.as_ref(), Some(&why), "told twice");
                 self.last_lost = Some(why);

@@ -104,6 +104,10 @@ impl World {
                 self.awaited.push((id, request));
                 (line, None)
             }
+            Action::Tell(GroupEvent::Contact { at }) => {
+                assert_eq!(at, self.now);
+                ("<Contact>".to_owned(), None)
+            }
             Action::Tell(event) => (format!("<{event:?}>"), None),
         };
         self.lines.push(format!("{} {line}", (self.now - self.start).as_millis()));
