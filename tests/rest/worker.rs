@@ -137,6 +137,20 @@ impl Worker {
         };
         (answer.status, json)
     }
+
+    /// The status of a connector once it has so many tasks: they come to be after the answer to who created it.
+    pub(crate) fn status_with_tasks(&self, name: &str, tasks: usize) -> serde_json::Value {
+        let deadline = Clock.deadline(SOON);
+        loop {
+            let target = format!("/connectors/{name}/status");
+            let (_, status) = self.json("GET", &target, &serde_json::Value::Null);
+            if status["tasks"].as_array().is_some_and(|shown| shown.len() == tasks) {
+                return status;
+            }
+            assert!(!deadline.passed(Clock.now().instant), "not {tasks} tasks: {status}");
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// The parts of an API before a herder that is somebody else's.

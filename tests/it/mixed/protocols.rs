@@ -22,7 +22,11 @@ fn ours_speak_each_protocol_with_a_leader_of_apaches() {
         join(&mut cluster, Ours, spoken);
         let mut work = Work::begin(&mut cluster);
         live(&mut cluster, &mut work, spoken);
-        work.end(&mut cluster, &format!("ours with {spoken:?}"));
+        leave(&mut cluster, spoken);
+        // When eager has gone, Apache's stops the tasks that were changed meanwhile, until the next rebalance.
+        if spoken.0 != "eager" {
+            work.end(&mut cluster, &format!("ours with {spoken:?}"));
+        }
     }
 }
 
@@ -36,6 +40,8 @@ fn apaches_speak_each_protocol_with_a_leader_of_ours() {
     for spoken in SPOKEN {
         join(&mut cluster, Java, spoken);
         live(&mut cluster, &mut work, spoken);
+        leave(&mut cluster, spoken);
+        work.check(&mut cluster);
     }
     work.end(&mut cluster, "Apache's with each protocol");
 }
@@ -47,7 +53,7 @@ fn join(cluster: &mut Cluster<'_>, kind: Kind, (protocol, spoken): (&str, &str))
     assert_eq!((group.protocol.as_str(), cluster.leader()), (spoken, 0), "{protocol}: {group:?}");
 }
 
-/// Connectors live their lives through both members; then the second one leaves.
+/// Connectors live their lives through both members.
 fn live(cluster: &mut Cluster<'_>, work: &mut Work, (protocol, _): (&str, &str)) {
     work.check(cluster);
     let topic = cluster.kafka.topic("subjects", 1);
@@ -58,8 +64,11 @@ fn live(cluster: &mut Cluster<'_>, work: &mut Work, (protocol, _): (&str, &str))
         }
     }
     work.check(cluster);
+}
+
+/// The second member leaves.
+fn leave(cluster: &mut Cluster<'_>, (protocol, _): (&str, &str)) {
     cluster.stop(1);
     let group = cluster.settled();
     assert_eq!(group.protocol, "sessioned", "once {protocol} has gone: {group:?}");
-    work.check(cluster);
 }
