@@ -65,6 +65,7 @@ impl Herder {
                 }
             }
             ConfigChange::TasksUpdated { name, .. } => {
+                self.fencing_overtaken(&name, effects);
                 self.changed.insert(name);
                 self.rejoin_for_config();
             }
@@ -104,6 +105,9 @@ impl Herder {
             | Operation::CatchingUp
             | Operation::Claiming
             | Operation::PublishingKey
+            | Operation::ReadingForTasks(_)
+            | Operation::Fencing(_)
+            | Operation::WritingTaskCount(_)
             | Operation::Restarting(..) => None,
         });
         if let Some(written) = waiting {
@@ -130,6 +134,9 @@ impl Herder {
                 self.answer_written(&name, Waiter::Stopped(reply), effects);
             }
             (Some(Operation::PublishingKey), outcome) => self.key_published(now, outcome),
+            (Some(Operation::WritingTaskCount(name)), outcome) => {
+                self.task_count_written(operation, &name, &outcome, effects);
+            }
             (Some(Operation::Restarting(answer, reply)), outcome) => {
                 effects.answer(reply, outcome.map(|()| *answer));
             }
@@ -143,6 +150,8 @@ impl Herder {
                     | Operation::ModifyingOffsets(..)
                     | Operation::ReadingForOffsets(_)
                     | Operation::CatchingUp
+                    | Operation::ReadingForTasks(_)
+                    | Operation::Fencing(_)
                     | Operation::Claiming,
                 )
                 | None,

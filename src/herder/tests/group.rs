@@ -14,7 +14,8 @@ use crate::group::events::{GroupEvent, MemberCommand, RejoinCause};
 use crate::group::protocol::{Assignment, AssignmentError, ConnectProtocol, Metadata, ProtocolVersion};
 use crate::health::StartupPhase;
 use crate::herder::msg::{
-    Answer, Effect, Effects, Exit, HerderError, HerderEvent, OffsetsDraft, OperationId, Request, TopicsEvent,
+    Answer, AskForFencing, Effect, Effects, Exit, FenceTasks, HerderError, HerderEvent, OffsetsDraft,
+    OperationId, Request, TopicsEvent,
 };
 use crate::herder::session_key::KeySettings;
 use crate::herder::{GroupSettings, Herder, HerderSettings, Random};
@@ -29,25 +30,27 @@ use crate::task::{TaskEvent, TaskEventKind};
 use super::world::{registry, settings_of};
 
 const OURS: &str = "http://ours:8083/";
-const OTHERS: &str = "http://other:8083/";
+pub(super) const OTHERS: &str = "http://other:8083/";
 
 /// A herder of a group, and what it wants done, as far as that is not answered by the story.
-struct Member {
-    herder: Herder,
-    now: Now,
+pub(super) struct Member {
+    pub(super) herder: Herder,
+    pub(super) now: Now,
     phase: StartupPhase,
     commands: Vec<MemberCommand>,
-    writes: Vec<(ConfigWrite, Option<OperationId>)>,
-    reads: Vec<OperationId>,
+    pub(super) writes: Vec<(ConfigWrite, Option<OperationId>)>,
+    pub(super) reads: Vec<OperationId>,
+    pub(super) fencings: Vec<FenceTasks>,
+    pub(super) asked: Vec<AskForFencing>,
     submitted: usize,
     /// Tasks that were started and not stopped since, and those that were stopped.
-    started: Vec<(TaskId, Epoch)>,
-    stopped: Vec<(TaskId, Epoch)>,
+    pub(super) started: Vec<(TaskId, Epoch)>,
+    pub(super) stopped: Vec<(TaskId, Epoch)>,
     stopped_instances: Vec<(ConnectorName, Epoch)>,
     /// What was written of connectors and tasks since the last look, e.g. `a-0 UNASSIGNED`.
     said: Vec<String>,
     /// Changes of offsets that are under way.
-    modified: usize,
+    pub(super) modified: usize,
     exits: Vec<Exit>,
     offset: i64,
     generation: i32,
@@ -55,7 +58,7 @@ struct Member {
 
 impl Member {
     /// One whose internal topics are not read yet.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let keys = KeySettings {
             key_algorithm: MacAlgorithm::HmacSha256,
             key_bytes: 32,
@@ -71,6 +74,7 @@ impl Member {
             unsync_backoff: Duration::from_secs(300),
             keys,
             transactional: false,
+            exactly_once: true,
         };
         let settings = HerderSettings {
             worker: WorkerId::new("ours:8083"),
@@ -90,6 +94,8 @@ impl Member {
             commands: Vec::new(),
             writes: Vec::new(),
             reads: Vec::new(),
+            fencings: Vec::new(),
+            asked: Vec::new(),
             submitted: 0,
             started: Vec::new(),
             stopped: Vec::new(),
@@ -103,7 +109,7 @@ impl Member {
     }
 
     /// One that leads a group of itself, and has its key.
-    fn leading() -> Self {
+    pub(super) fn leading() -> Self {
         let mut member = Member::new();
         member.event(HerderEvent::Topics(TopicsEvent::Read));
         member.join_as_leader();
@@ -111,7 +117,7 @@ impl Member {
         member
     }
 
-    fn event(&mut self, event: HerderEvent) -> Option<Instant> {
+    pub(super) fn event(&mut self, event: HerderEvent) -> Option<Instant> {
         let mut effects = Effects::default();
         let wakeup = self.herder.tick(self.now, event, &mut effects);
         for effect in effects.drain() {
@@ -131,6 +137,8 @@ impl Member {
                     self.started.retain(|started| *started != (id.clone(), epoch));
                     self.stopped.push((id, epoch));
                 }
+                Effect::FenceTasks(fence) => self.fencings.push(*fence),
+                Effect::AskForFencing(ask) => self.asked.push(*ask),
                 Effect::Exit(exit) => self.exits.push(exit),
                 _ => {}
             }
@@ -139,7 +147,7 @@ impl Member {
         wakeup
     }
 
-    fn group(&mut self, event: GroupEvent) {
+    pub(super) fn group(&mut self, event: GroupEvent) {
         self.event(HerderEvent::Group(event));
     }
 
@@ -155,7 +163,7 @@ impl Member {
     }
 
     /// The metadata of the join that was asked for.
-    fn joins_with(&mut self) -> Metadata {
+    pub(super) fn joins_with(&mut self) -> Metadata {
         let join = self.commands.drain(..).find_map(|command| match command {
             MemberCommand::Join(protocols) => Some(protocols),
             MemberCommand::Assign { .. } | MemberCommand::Probe | MemberCommand::Leave { .. } => None,
@@ -182,7 +190,7 @@ impl Member {
     }
 
     /// Joins as the only member, and takes what it has assigned itself.
-    fn join_as_leader(&mut self) {
+    pub(super) fn join_as_leader(&mut self) {
         let metadata = self.joins_with().encode(ProtocolVersion::Sessioned).unwrap();
         self.joined("ours", Some(vec![("ours".into(), metadata.into())]));
         let assignment = self.commands.drain(..).find_map(|command| match command {
@@ -195,7 +203,7 @@ impl Member {
     }
 
     /// Takes what another leader has assigned, who has read the config topic so far.
-    fn assigned_by_other(&mut self, offset: i64, connectors: &[&str], tasks: &[(&str, u32)]) {
+    pub(super) fn assigned_by_other(&mut self, offset: i64, connectors: &[&str], tasks: &[(&str, u32)]) {
         self.joined("other", None);
         let assignment = Assignment {
             error: AssignmentError::None,
@@ -217,13 +225,13 @@ impl Member {
     }
 
     /// Records are read back from the config topic.
-    fn read(&mut self, records: Vec<ConfigRecord>) {
+    pub(super) fn read(&mut self, records: Vec<ConfigRecord>) {
         self.offset += i64::try_from(records.len()).unwrap();
         self.event(HerderEvent::ConfigRead(records, ConfigOffset::new(self.offset)));
     }
 
     /// Everything that is to be written is, and read back.
-    fn write_all(&mut self) {
+    pub(super) fn write_all(&mut self) {
         while let Some((write, operation)) = (!self.writes.is_empty()).then(|| self.writes.remove(0)) {
             for group in write.records() {
                 self.read(group);
