@@ -237,6 +237,23 @@ fn a_task_waits_for_the_config_topic_and_not_for_ever() {
 }
 
 #[test]
+fn a_failed_task_that_was_given_away_begins_anew_when_it_comes_back() {
+    let mut member = Member::new();
+    member.event(HerderEvent::Topics(TopicsEvent::Read));
+    member.joins_with();
+    member.read([connector("c")].into_iter().chain(tasks("c", 1)).collect());
+    member.assigned_by_other(3, &[], &[("c", 0)]);
+    let first = member.started.remove(0);
+    let kind = crate::task::TaskEventKind::Failed { trace: "fenced".to_owned() };
+    member.event(HerderEvent::Task(crate::task::TaskEvent { id: first.id, epoch: first.epoch, kind }));
+    member.group(GroupEvent::CoordinatorUnreachable { why: "it is gone".to_owned() });
+    member.joins_with();
+    member.assigned_by_other(3, &[], &[("c", 0)]);
+    let [again] = &member.started[..] else { panic!("{:?}", member.started) };
+    assert!(again.epoch > first.epoch);
+}
+
+#[test]
 fn offsets_of_an_exactly_once_source_change_once_its_tasks_are_shut_out() {
     let mut member = Member::leading_tasks(2);
     member.asked_to_fence();
