@@ -31,6 +31,31 @@ pub enum PollOutcome {
 pub trait SourceTaskContext: Send + Sync {
     /// The stored offset of a source partition, `None` if there is none. May wait for the offset store.
     fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>>;
+
+    /// Where the task says where its transactions end. `None` unless the worker writes exactly once and the connector has
+    /// `transaction.boundary=connector`.
+    fn transactions(&self) -> Option<Arc<dyn TransactionContext>> {
+        None
+    }
+}
+
+/// How a task says where its transactions end (KIP-618). Records are named by their places in the batch, from 0, that the
+/// poll under way is going to return. What is asked for outside of a poll is about the batch of the next one.
+///
+/// Records of a transaction that is aborted are never seen by who reads committed records only; their offsets are stored
+/// all the same. To ask for both a commit and an abort at one place fails the task.
+pub trait TransactionContext: Send + Sync {
+    /// Commits when the whole batch was sent.
+    fn commit(&self);
+
+    /// Commits when the record at this place was sent.
+    fn commit_after(&self, record: usize);
+
+    /// Aborts when the whole batch was sent.
+    fn abort(&self);
+
+    /// Aborts when the record at this place was sent.
+    fn abort_after(&self, record: usize);
 }
 
 /// Reads records from a system.
@@ -77,10 +102,32 @@ pub enum AlterOffsets {
     Unchecked,
 }
 
+/// Whether a source connector can do something (KIP-618).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// It can.
+    Supported,
+    /// It cannot.
+    Unsupported,
+}
+
 /// A source connector class.
 pub trait SourcePlugin: ConnectorPlugin {
     /// A new task, not started.
     fn task(&self) -> Box<dyn SourceTask>;
+
+    /// Whether its tasks deliver exactly once with these settings, where the worker does: every record must have an offset
+    /// from which the task can go on. `None` says nothing about it.
+    fn exactly_once_support(&self, settings: &Settings) -> Result<Option<Support>> {
+        let _ = settings;
+        Ok(None)
+    }
+
+    /// Whether its tasks say where transactions end, see [`TransactionContext`].
+    fn can_define_transaction_boundaries(&self, settings: &Settings) -> Result<Support> {
+        let _ = settings;
+        Ok(Support::Unsupported)
+    }
 
     /// Checks a change of the stored offsets before it is made (KIP-875). `settings` are the connector's.
     fn alter_offsets(&self, settings: &Settings, changes: &OffsetChanges) -> Result<AlterOffsets> {

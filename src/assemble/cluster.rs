@@ -24,6 +24,7 @@ use crate::store::config_write::ConfigWrite;
 use crate::store::status_records::StatusRecord;
 use crate::store::status_table::StatusWrite;
 use crate::store::topic_log::{LogAnswer, LogEntry, LogError, LogHandle, TopicRole};
+use crate::task::plan::TaskPlanner;
 
 /// How long a write of the config topic may take, with its being read back; the same as in Apache.
 const CONFIG_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,6 +50,8 @@ pub struct ClusterHands {
     pub jobs: Pool,
     /// What is logged.
     pub levels: Arc<Levels>,
+    /// Knows how connectors reach Kafka.
+    pub planner: Arc<TaskPlanner>,
     /// Whether the leader writes the config topic in transactions.
     pub transactional: bool,
     /// Statuses on their way, which the end of the worker and its joining wait for.
@@ -78,6 +81,8 @@ impl ClusterHands {
             Effect::WriteStatusRecords(records) => self.write_status_records(&records),
             Effect::SubmitTasks(submit) => self.submit_tasks(*submit, echo),
             Effect::ClaimConfigTopic(operation) => self.claim(operation),
+            Effect::FenceTasks(fence) => self.fence_tasks(*fence, echo),
+            Effect::AskForFencing(ask) => self.ask_for_fencing(*ask),
             Effect::SetLevel(namespace, level) => self.set_level(&namespace, &level),
             other => log::error!("no effect of a group: {other:?}"),
         }
@@ -223,7 +228,8 @@ impl ConfigWriting {
             // Whatever went wrong, the transaction is over, and the producer with it.
             self.hands.tell(HerderEvent::ClaimLost);
         }
-        let message = format!("{}: {why}. The request can be repeated.", self.failure);
+        let what = if self.as_leader { "Failed to write to config topic" } else { self.failure };
+        let message = format!("{what}: {why}. The request can be repeated.");
         self.end(Err(HerderError::Failed(message)));
     }
 

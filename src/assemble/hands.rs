@@ -166,6 +166,8 @@ impl Outside for Hands {
             | Effect::WriteStatusRecords(_)
             | Effect::SubmitTasks(_)
             | Effect::ClaimConfigTopic(_)
+            | Effect::FenceTasks(_)
+            | Effect::AskForFencing(_)
             | Effect::SetLevel(..) => {
                 if let Some(cluster) = &self.cluster {
                     cluster.carry_out(effect, echo);

@@ -3,6 +3,7 @@
 mod checks;
 pub mod cluster;
 pub mod contact;
+mod fencing;
 pub mod hands;
 pub mod listeners;
 mod offset_change;
@@ -21,7 +22,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::api::config_def::{ConfigError, ConfigErrors};
 use crate::api::registry::Registry;
 use crate::config::client::translate;
-use crate::config::worker::{DistributedConfig, StandaloneConfig, WorkerConfig};
+use crate::config::worker::{DistributedConfig, ExactlyOnceSupport, StandaloneConfig, WorkerConfig};
 use crate::connector::Connectors;
 use crate::connector::validation::{ValidationContext, Validator, WorkerConverters};
 use crate::health::{SharedPhase, StageBoard};
@@ -160,6 +161,8 @@ struct Parts {
     inbox: Sender<HerderEvent>,
     shared: Shared,
     cluster: ClusterId,
+    /// Whether source tasks write exactly once.
+    exactly_once: bool,
 }
 
 impl Worker {
@@ -177,7 +180,7 @@ impl Worker {
         };
         let kafka = checks::check(&worker, &registry).map_err(StartError::Config)?;
         let (inbox, events) = bounded(INBOX_EVENTS_MAX);
-        let parts = Parts::new(worker, registry, inbox.clone());
+        let parts = Parts::new(worker, registry, inbox.clone(), cluster.as_deref());
         let (url, worker_id) = listeners::advertised(&parts.config.rest, listeners.addresses());
         let client = cluster.is_some().then(|| listeners::worker_client(&parts.config.rest));
         let api = parts.rest_api(url.clone(), Arc::clone(&levels), client.clone())?;
@@ -280,11 +283,20 @@ impl Worker {
 }
 
 impl Parts {
-    fn new(config: WorkerConfig, registry: Registry, inbox: Sender<HerderEvent>) -> Self {
+    fn new(
+        config: WorkerConfig,
+        registry: Registry,
+        inbox: Sender<HerderEvent>,
+        group: Option<&DistributedConfig>,
+    ) -> Self {
         let (config, registry) = (Arc::new(config), Arc::new(registry));
         let offsets = OffsetStoreSlot::default();
-        let planner = TaskPlanner::new(Arc::clone(&config), Arc::clone(&registry), Arc::clone(&offsets));
-        let validator = Arc::new(Validator::new(Arc::clone(&registry), validation_context(&config)));
+        let mut planner = TaskPlanner::new(Arc::clone(&config), Arc::clone(&registry), Arc::clone(&offsets));
+        if let Some(group) = group {
+            planner = planner.in_group(standing_in_group::plans(group, inbox.clone()));
+        }
+        let context = validation_context(&config, group);
+        let validator = Arc::new(Validator::new(Arc::clone(&registry), context));
         let limits = PoolLimits {
             threads_max: JOB_THREADS_MAX,
             idle: JOB_THREAD_REST,
@@ -307,6 +319,7 @@ impl Parts {
             inbox,
             shared,
             cluster: ClusterId::default(),
+            exactly_once: group.is_some_and(|group| group.exactly_once == ExactlyOnceSupport::Enabled),
         }
     }
 
@@ -347,13 +360,14 @@ impl Parts {
             validator.check(&draft).map_err(|why| HerderError::BadRequest(why.to_string()))
         });
         let providers = Arc::new(self.config.providers.clone());
-        let offsets = OffsetDesk::new(Arc::clone(&self.offsets), Arc::clone(&self.planner));
+        let offsets = OffsetDesk::new(Arc::clone(&self.planner));
+        let tasks = Tasks::new(Arc::clone(runner), task_events).exactly_once(self.exactly_once);
         Hands {
             inbox: self.inbox.clone(),
             jobs: self.jobs.clone(),
             validate,
             connectors: Connectors::new(self.jobs.clone(), providers, connector_events),
-            tasks: TaskHands::new(Tasks::new(Arc::clone(runner), task_events), Arc::clone(&self.planner)),
+            tasks: TaskHands::new(tasks, Arc::clone(&self.planner)),
             offsets: Arc::new(offsets),
             cluster,
             notifier,
@@ -366,7 +380,7 @@ fn fill_with_random(bytes: &mut [u8]) -> Result<(), String> {
     openssl::rand::rand_bytes(bytes).map_err(|why| format!("the system has no random numbers: {why}"))
 }
 
-fn validation_context(config: &Arc<WorkerConfig>) -> ValidationContext {
+fn validation_context(config: &Arc<WorkerConfig>, group: Option<&DistributedConfig>) -> ValidationContext {
     let providers = Arc::new(config.providers.clone());
     ValidationContext {
         providers,
@@ -381,6 +395,7 @@ fn validation_context(config: &Arc<WorkerConfig>) -> ValidationContext {
             header: config.header_converter.class.clone(),
         },
         topic_creation: config.topic_creation,
+        exactly_once: group.map(|group| group.exactly_once == ExactlyOnceSupport::Enabled),
     }
 }
 

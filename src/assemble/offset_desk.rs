@@ -19,28 +19,25 @@ use crate::herder::msg::{Answer, ConnectorOffsets, HerderError, OffsetsChange};
 use crate::kafka::admin::GroupOffsets;
 use crate::kafka::fault::{FaultKind, KafkaFault};
 use crate::stdx::pool::Pool;
-use crate::stdx::reply::reply;
 use crate::stdx::time::{Clock, Deadline};
 use crate::store::offset_record::{OffsetKey, encode_offset};
 use crate::store::offset_store::StoredOffset;
-use crate::task::plan::{OffsetStoreSlot, TaskPlanner};
+use crate::task::plan::TaskPlanner;
 
 /// How long one look at offsets may take, less than the 90 s that its client waits.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Shows and changes offsets.
 pub struct OffsetDesk {
-    /// The offsets of sources.
-    store: OffsetStoreSlot,
-    /// Knows how connectors reach Kafka.
+    /// Knows where the offsets of sources are, and how connectors reach Kafka.
     planner: Arc<TaskPlanner>,
     patience: Patience,
 }
 
 impl OffsetDesk {
-    /// For the offsets of sources in a store, and for those of sinks where the planner finds them.
-    pub fn new(store: OffsetStoreSlot, planner: Arc<TaskPlanner>) -> Self {
-        OffsetDesk { store, planner, patience: Patience::WORKER }
+    /// For offsets where the planner finds them.
+    pub fn new(planner: Arc<TaskPlanner>) -> Self {
+        OffsetDesk { planner, patience: Patience::WORKER }
     }
 
     /// The offsets of a connector.
@@ -55,11 +52,14 @@ impl OffsetDesk {
     ) -> Answer<ConnectorOffsets> {
         match class {
             ConnectorClass::Source(_) => {
-                let stored = self.stored(name, Clock.deadline(TIMEOUT)).map_err(|why| {
-                    HerderError::Failed(format!(
-                        "Failed to retrieve offsets for source connector {name}: {why}"
-                    ))
-                })?;
+                let stored = self.planner.resolve(settings).map_err(|why| chain(&why));
+                let deadline = Clock.deadline(TIMEOUT);
+                let stored =
+                    stored.and_then(|settings| self.stored(name, &settings, deadline)).map_err(|why| {
+                        HerderError::Failed(format!(
+                            "Failed to retrieve offsets for source connector {name}: {why}"
+                        ))
+                    })?;
                 let offsets = stored.into_iter().map(|stored| (stored.partition, Some(stored.offset)));
                 Ok(ConnectorOffsets::Source(offsets.collect()))
             }
@@ -106,7 +106,8 @@ impl OffsetDesk {
                     change_of.of_source(&*plugin, changes)
                 }
                 (ConnectorClass::Source(plugin), OffsetsChange::Reset | OffsetsChange::Sink(_)) => {
-                    let stored = desk.stored(&of, deadline).map_err(|why| source_failure(&of, &why))?;
+                    let stored = desk.stored(&of, &change_of.resolved, deadline);
+                    let stored = stored.map_err(|why| source_failure(&of, &why))?;
                     let changes = stored.into_iter().map(|stored| (stored.partition, None)).collect();
                     change_of.of_source(&*plugin, changes)
                 }
@@ -120,9 +121,15 @@ impl OffsetDesk {
         })
     }
 
-    fn stored(&self, name: &ConnectorName, deadline: Deadline) -> Result<Vec<StoredOffset>, String> {
-        let store = self.store.get().ok_or("the offset store is not open yet")?;
-        store.offsets_of(name, deadline).map_err(|why| chain(&why))
+    /// The stored offsets of a source connector, of whose settings references are resolved.
+    fn stored(
+        &self,
+        name: &ConnectorName,
+        settings: &Settings,
+        deadline: Deadline,
+    ) -> Result<Vec<StoredOffset>, String> {
+        let offsets = self.planner.source_offsets(name, settings).map_err(|why| chain(&why))?;
+        offsets.store.offsets_of(name, deadline).map_err(|why| chain(&why))
     }
 
     fn group(&self, name: &ConnectorName, settings: &Settings) -> Result<GroupOffsets, ConnectError> {
@@ -152,25 +159,21 @@ impl Change<'_> {
         self.progress.enter(Step::Asking)?;
         let verdict = plugin.alter_offsets(&self.resolved, &changes).map_err(|why| refusal(&why))?;
         // What is stored goes under the key it was stored with, whatever the order of its fields.
-        let stored = self.desk.stored(name, self.deadline).map_err(|why| source_failure(name, &why))?;
+        let stored = self
+            .desk
+            .stored(name, &self.resolved, self.deadline)
+            .map_err(|why| source_failure(name, &why))?;
         let key_of = |partition: &OffsetMap| {
             let same = stored.iter().find(|stored| stored.partition == *partition);
             same.map_or_else(|| OffsetKey::new(name, partition), |stored| stored.key.clone())
         };
         let writes =
             changes.iter().map(|(partition, offset)| (key_of(partition), offset.as_ref().map(encode_offset)));
-        let store = self.desk.store.get();
-        let store = store.ok_or_else(|| source_failure(name, "the offset store is not open yet"))?;
-        let (done, written) = reply();
+        let writes = writes.collect();
         self.progress.enter(Step::Writing)?;
-        store.write(writes.collect(), done);
-        match written.wait(self.desk.patience.write) {
-            Ok(Ok(())) => Ok(verdict),
-            Ok(Err(why)) => Err(source_failure(name, &chain(&why))),
-            Err(_) => Err(HerderError::Failed(format!(
-                "Timed out while attempting to modify offsets for source connector {name}"
-            ))),
-        }
+        let deadline = Clock.deadline(self.desk.patience.write);
+        let written = self.desk.planner.write_offsets(name, &self.resolved, writes, deadline);
+        written.map(|()| verdict).map_err(|why| source_failure(name, &chain(&why)))
     }
 
     fn of_sink(

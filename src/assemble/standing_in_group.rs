@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
+
 use super::cluster::ClusterHands;
+use super::fencing::HerderGuard;
 use super::hands::tell;
 use super::pending_writes::PendingWrites;
 use super::topic_sinks::{ConfigSink, StatusSink, on_stage};
@@ -13,7 +16,7 @@ use crate::api::config_def::ConfigError;
 use crate::api::ids::WorkerId;
 use crate::config::client::ClientSettings;
 use crate::config::client::internal_topics::internal_topic_clients;
-use crate::config::worker::{DistributedConfig, InternalTopic};
+use crate::config::worker::{DistributedConfig, ExactlyOnceSupport, InternalTopic};
 use crate::group::broker::Broker;
 use crate::group::events::{MemberCommand, MemberSettings};
 use crate::group::member_thread::{Bootstrap, MemberHandle};
@@ -24,9 +27,11 @@ use crate::kafka::group_socket::ConnectionSettings;
 use crate::logging::levels::Levels;
 use crate::rest::forward::WorkerClient;
 use crate::stdx::time::{Clock, Deadline};
+use crate::store::connector_offsets::OwnOffsetStores;
 use crate::store::offset_store::OffsetStore;
 use crate::store::topic_log::{LogTopic, LogsNotStarted, TopicLogs, TopicRole, TopicSpec};
 use crate::store::topic_offsets::{Offsets, TopicOffsetStore};
+use crate::task::plan::GroupPlans;
 
 /// Why the member leaves when its worker ends, in Apache's words.
 const CLOSED: &str = "the consumer is being closed";
@@ -83,6 +88,7 @@ impl StandingInGroup {
             client,
             jobs: parts.jobs.clone(),
             levels,
+            planner: Arc::clone(&parts.planner),
             transactional: config.exactly_once.leader_uses_transactions(),
             statuses: Arc::new(PendingWrites::default()),
         };
@@ -108,14 +114,28 @@ impl StandingInGroup {
     }
 }
 
-fn topics(config: &DistributedConfig, parts: &Parts, offsets: &Arc<Offsets>) -> Vec<LogTopic> {
-    let spec = |role, topic: &InternalTopic| TopicSpec {
+/// What the planner of tasks needs to know of the group; `inbox` is the herder's.
+pub(super) fn plans(config: &DistributedConfig, inbox: Sender<HerderEvent>) -> GroupPlans {
+    GroupPlans {
+        group: config.group_id.clone(),
+        offsets: spec(TopicRole::Offset, &config.offset_topic),
+        exactly_once: config.exactly_once == ExactlyOnceSupport::Enabled,
+        guard: Arc::new(HerderGuard(inbox)),
+        own: OwnOffsetStores::default(),
+    }
+}
+
+fn spec(role: TopicRole, topic: &InternalTopic) -> TopicSpec {
+    TopicSpec {
         role,
         name: topic.name.as_str().into(),
         partitions: topic.partitions,
         replication: topic.replicas,
         settings: topic.settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-    };
+    }
+}
+
+fn topics(config: &DistributedConfig, parts: &Parts, offsets: &Arc<Offsets>) -> Vec<LogTopic> {
     let configs = spec(TopicRole::Config, &config.config_topic);
     let statuses = spec(TopicRole::Status, &config.status_topic);
     let config_sink = ConfigSink::new(Arc::clone(&configs.name), parts.inbox.clone());
@@ -159,5 +179,6 @@ pub(super) fn settings(config: &DistributedConfig, url: String) -> GroupSettings
             verification: keys.verification.clone(),
         },
         transactional: config.exactly_once.leader_uses_transactions(),
+        exactly_once: config.exactly_once == ExactlyOnceSupport::Enabled,
     }
 }

@@ -7,6 +7,7 @@
 //! of distributed mode are the worker's own (`client::internal_topics`). The result is translated once, by the
 //! table in `client::table`. One that cannot be kept is an error that names it; it is never dropped in silence.
 
+mod exactly_once;
 pub mod internal_topics;
 mod security;
 pub mod table;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use basic_auth::BasicAuth;
-pub use distributed::{ConnectProtocol, DistributedConfig, InternalTopic};
+pub use distributed::{ConnectProtocol, DistributedConfig, ExactlyOnceSupport, InternalTopic};
 pub use headers::{HeaderAction, HeaderRule};
 pub use listeners::{AdminListeners, Listener, Scheme};
 pub use rest::{Advertised, Cors, RestConfig, RestLimits};

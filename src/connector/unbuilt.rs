@@ -11,8 +11,6 @@ const OF_ALL: [Unbuilt; 2] = [
     ("errors.retry.timeout", "0", "nothing is tried again but what the connector calls retriable"),
     ("errors.log.enable", "false", "what errors.tolerance=all leaves out is not logged"),
 ];
-const OF_SOURCES: [Unbuilt; 1] =
-    [("exactly.once.support", "requested", "records are delivered at least once")];
 const OF_SINKS: [Unbuilt; 1] = [(
     "errors.deadletterqueue.topic.name",
     "",
@@ -23,7 +21,7 @@ const TOPIC_CREATION: &str = "topic.creation.";
 /// What is to be said about the settings of a connector, a line each.
 pub(super) fn notes(class: &ConnectorClass, settings: &Settings) -> Vec<String> {
     let (of_kind, creates_topics) = match class {
-        ConnectorClass::Source(_) => (OF_SOURCES.as_slice(), true),
+        ConnectorClass::Source(_) => (&[][..], true),
         ConnectorClass::Sink(_) => (OF_SINKS.as_slice(), false),
     };
     let is_used = |(key, unused, _): &&Unbuilt| {
@@ -57,13 +55,11 @@ mod tests {
         let at_rest = [
             ("errors.retry.timeout", "0"),
             ("errors.log.enable", "False"),
-            ("exactly.once.support", "REQUESTED"),
             ("errors.deadletterqueue.topic.name", " "),
         ];
         let used = [
             ("errors.retry.timeout", "-1"),
             ("errors.log.enable", "true"),
-            ("exactly.once.support", "required"),
             ("errors.deadletterqueue.topic.name", "dead"),
             ("topic.creation.default.partitions", "3"),
             ("topic.creation.default.replication.factor", "1"),
@@ -74,7 +70,7 @@ mod tests {
         }
         assert_eq!(
             keys("FileStreamSource", &used),
-            "errors.retry.timeout errors.log.enable exactly.once.support topic.creation.*"
+            "errors.retry.timeout errors.log.enable topic.creation.*"
         );
         assert_eq!(
             keys("FileStreamSink", &used),

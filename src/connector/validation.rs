@@ -6,6 +6,7 @@
 
 mod aliased;
 mod class_keys;
+mod exactly_once;
 mod framework;
 mod framework_def;
 mod overrides;
@@ -56,6 +57,8 @@ pub struct ValidationContext {
     pub converters: WorkerConverters,
     /// `topic.creation.enable`: whether `topic.creation.*` of source connectors counts.
     pub topic_creation: bool,
+    /// Whether source tasks of this worker write exactly once; `None` in standalone mode, where nobody asks.
+    pub exactly_once: Option<bool>,
 }
 
 impl fmt::Debug for ValidationContext {

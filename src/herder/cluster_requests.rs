@@ -235,7 +235,7 @@ impl Herder {
     }
 
     /// Whether a request comes from a worker of the group, as far as the group signs its requests.
-    fn check_proof(&self, proof: &Proof) -> Answer<()> {
+    pub(super) fn check_proof(&self, proof: &Proof) -> Answer<()> {
         let Membership::Group(group) = &self.membership else { return Ok(()) };
         let signature =
             RequestSignature::from_headers(proof.signature.as_deref(), proof.algorithm.as_deref());

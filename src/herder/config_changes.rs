@@ -77,6 +77,7 @@ impl Herder {
                 }
             }
             ConfigChange::TasksUpdated { name, .. } => {
+                self.fencing_overtaken(&name, effects);
                 self.changed.insert(name);
                 self.rejoin_for_config();
             }
@@ -116,6 +117,9 @@ impl Herder {
             | Operation::CatchingUp
             | Operation::Claiming
             | Operation::PublishingKey
+            | Operation::ReadingForTasks(_)
+            | Operation::Fencing(_)
+            | Operation::WritingTaskCount(_)
             | Operation::Restarting(..) => None,
         });
         if let Some(written) = waiting {
@@ -145,6 +149,9 @@ impl Herder {
                 self.answer_written(&name, Waiter::Stopped(reply), effects);
             }
             (Some(Operation::PublishingKey), outcome) => self.key_published(now, outcome),
+            (Some(Operation::WritingTaskCount(name)), outcome) => {
+                self.task_count_written(operation, &name, &outcome, effects);
+            }
             (Some(Operation::Restarting(answer, reply)), outcome) => {
                 effects.answer(reply, outcome.map(|()| *answer));
             }
@@ -158,6 +165,8 @@ impl Herder {
                     | Operation::ModifyingOffsets(..)
                     | Operation::ReadingForOffsets(_)
                     | Operation::CatchingUp
+                    | Operation::ReadingForTasks(_)
+                    | Operation::Fencing(_)
                     | Operation::Claiming,
                 )
                 | None,

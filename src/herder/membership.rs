@@ -3,10 +3,11 @@
 //! In a group it runs what the leader gave it, as soon as it has read what is configured as far as the leader had. How it
 //! comes to its part of the work is in `rebalance`, what it does as the leader in `leading`; `reconcile` starts and stops.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::msg::{HerderError, OperationId, Request, Target};
+use super::fencing::{Fencing, Unread};
+use super::msg::{HerderError, OperationId, Request, Target, TaskQuestion};
 use super::session_key::{KeySettings, SessionKeys};
 use crate::api::ids::{ConfigOffset, ConnectorName, Generation, MemberId, TaskId};
 use crate::group::leader::{Leader, Owners};
@@ -37,6 +38,8 @@ pub struct GroupSettings {
     pub keys: KeySettings,
     /// Whether the leader writes the config topic in transactions (`exactly.once.source.support`).
     pub transactional: bool,
+    /// Whether source tasks write exactly once, and earlier ones are shut out before (KIP-618).
+    pub exactly_once: bool,
 }
 
 /// Whether the worker shares its work.
@@ -81,6 +84,13 @@ pub(super) struct Group {
     pub(super) config_unreadable: Option<String>,
     /// Requests that wait for the end of a rebalance.
     pub(super) waiting: VecDeque<Request>,
+    /// Tasks that ask before they begin; one question of each at most.
+    pub(super) asking: VecDeque<TaskQuestion>,
+    /// Rounds of fencing that are under way, if this worker leads.
+    pub(super) fencings: BTreeMap<ConnectorName, Fencing>,
+    /// What waits for the next time that the config topic is read to its end, and whether it is being read for others.
+    pub(super) unread: Vec<Unread>,
+    pub(super) reads_for_tasks: bool,
 }
 
 /// How far the member is on its way into a generation.
@@ -278,6 +288,10 @@ impl Group {
             stores: None,
             config_unreadable: None,
             waiting: VecDeque::new(),
+            asking: VecDeque::new(),
+            fencings: BTreeMap::new(),
+            unread: Vec::new(),
+            reads_for_tasks: false,
             settings,
         }
     }

@@ -11,6 +11,8 @@ mod cluster_requests;
 mod config_changes;
 mod connector_entry;
 mod events;
+mod fencing;
+mod fencing_msg;
 mod leading;
 mod membership;
 pub mod msg;
@@ -202,25 +204,22 @@ impl Herder {
             HerderEvent::OffsetsModified(operation, outcome) => {
                 self.offsets_modified(operation, outcome, effects)
             }
+            HerderEvent::TaskAsks(question) => self.task_asks(question),
+            HerderEvent::TasksFenced(operation, outcome) => self.tasks_fenced(operation, outcome, effects),
             HerderEvent::Stop => self.begin_stop(effects),
             HerderEvent::Wake => {}
         }
     }
 
     fn take_request(&mut self, request: Request, effects: &mut Effects) {
-        match &mut self.phase {
-            Phase::Starting(startup) => {
-                if let Some(request) = startup.hold(request, effects) {
-                    self.serve(request, effects);
-                }
-            }
-            Phase::Ready => {
-                if let Some(request) = self.membership.hold(request, effects) {
-                    self.serve(request, effects);
-                }
-            }
+        let request = match &mut self.phase {
+            Phase::Starting(startup) => startup.hold(request, effects),
+            Phase::Ready => Some(request),
             // Dropped: its reply says that the worker is shutting down.
-            Phase::Stopping | Phase::Stopped => drop(request),
+            Phase::Stopping | Phase::Stopped => None,
+        };
+        if let Some(request) = request.and_then(|request| self.membership.hold(request, effects)) {
+            self.serve(request, effects);
         }
     }
 
@@ -235,6 +234,9 @@ impl Herder {
         self.probes.clear();
         if let Some(group) = self.membership.group() {
             group.waiting.clear();
+            group.asking.clear();
+            group.fencings.clear();
+            group.unread.clear();
         }
         for entry in self.connectors.values_mut() {
             entry.waiters.clear();
@@ -262,7 +264,10 @@ impl Herder {
                 self.publish(&name, effects);
                 self.forget_if_gone(&name);
             }
-            if !self.go_on_with_group(now, effects) && !self.serve_waiting(effects) {
+            if !self.go_on_with_group(now, effects)
+                && !self.serve_waiting(effects)
+                && !self.hear_tasks(effects)
+            {
                 break;
             }
         }

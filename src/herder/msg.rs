@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use super::fencing_msg::{AskForFencing, FenceTasks, TaskQuestion};
 use super::view::{ConnectorInfo, ConnectorStatus, ConnectorView};
 use crate::api::Settings;
 use crate::api::ids::{ConfigOffset, ConnectorName, Epoch, TaskId, TopicPartition};
@@ -318,6 +319,10 @@ pub enum HerderEvent {
     ClaimLost,
     /// A change of offsets is done.
     OffsetsModified(OperationId, Result<AlterOffsets, HerderError>),
+    /// A task that writes exactly once asks whether it may go on with its start.
+    TaskAsks(TaskQuestion),
+    /// Earlier tasks of a connector were shut out, or why not.
+    TasksFenced(OperationId, Result<(), String>),
     /// The worker is to end.
     Stop,
     /// Nothing; a deadline may have passed.
@@ -364,6 +369,8 @@ impl HerderEvent {
             HerderEvent::Group(_) => "the news of the group",
             HerderEvent::CaughtUp(..) => "the end of the config topic",
             HerderEvent::Claimed(..) | HerderEvent::ClaimLost => "the news of the leader's producer",
+            HerderEvent::TaskAsks(_) => "the question of a task",
+            HerderEvent::TasksFenced(..) => "the end of a zombie fencing",
             HerderEvent::Stop => "the request to stop",
             HerderEvent::Wake => "a deadline",
         }
@@ -467,6 +474,10 @@ pub enum Effect {
     SubmitTasks(Box<SubmitTasks>),
     /// Make the config topic this leader's own to write; ends in [`HerderEvent::Claimed`].
     ClaimConfigTopic(OperationId),
+    /// Shut earlier tasks of a connector out; ends in [`HerderEvent::TasksFenced`].
+    FenceTasks(Box<FenceTasks>),
+    /// Have the leader do it; answered directly.
+    AskForFencing(Box<AskForFencing>),
     /// Set a level of the log: the logger, and all whose names begin with its name.
     SetLevel(String, String),
     /// End the worker.

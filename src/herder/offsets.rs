@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::connector_entry::Waiter;
+use super::fencing::Fencer;
 use super::msg::{Answer, Effect, Effects, HerderError, OffsetsChange, OffsetsDraft, Request};
 use super::operations::{OffsetsRequest, Operation};
 use super::{Herder, class_of, not_found};
@@ -54,10 +55,25 @@ impl Herder {
     }
 
     fn modify_offsets(&mut self, request: OffsetsRequest, effects: &mut Effects) {
-        if self.is_coming_to_a_stop(&request.name) {
-            let name = request.name.clone();
+        let name = request.name.clone();
+        if self.is_coming_to_a_stop(&name) {
             return self.wait(&name, Waiter::OffsetsChange(Box::new(request)));
         }
+        let exactly_once = self.membership.group().is_some_and(|group| group.settings.exactly_once);
+        match self.may_change_offsets(&name) {
+            // A task that was abandoned may still write: it must not undo the change.
+            Ok(ConnectorClass::Source(_)) if exactly_once => {
+                self.fence(name, Fencer::Offsets(Box::new(request)), effects);
+            }
+            Ok(ConnectorClass::Source(_) | ConnectorClass::Sink(_)) => {
+                self.make_offsets_change(request, effects)
+            }
+            Err(why) => effects.answer(request.reply, Err(why)),
+        }
+    }
+
+    /// Changes offsets of a connector that has ended, and whose earlier tasks are shut out where that is needed.
+    pub(super) fn make_offsets_change(&mut self, request: OffsetsRequest, effects: &mut Effects) {
         let OffsetsRequest { name, draft, reply } = request;
         match self.prepare_offsets_change(&name, draft) {
             Err(why) => effects.answer(reply, Err(why)),
@@ -77,11 +93,8 @@ impl Herder {
         is_stopped && self.connectors.get(name).is_some_and(|entry| !entry.is_absent())
     }
 
-    fn prepare_offsets_change(
-        &mut self,
-        name: &ConnectorName,
-        draft: OffsetsDraft,
-    ) -> Answer<(ConnectorClass, OffsetsChange)> {
+    /// Whether the offsets of a connector may be changed, and its class.
+    fn may_change_offsets(&self, name: &ConnectorName) -> Answer<ConnectorClass> {
         let config = self.configs.connector(name).ok_or_else(|| not_found(name))?;
         if !is_stopped(config) {
             return Err(HerderError::BadRequest(format!(
@@ -89,11 +102,19 @@ impl Herder {
                  the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
             )));
         }
-        let class = class_of(&self.settings.registry, &config.settings).cloned().ok_or_else(|| {
+        class_of(&self.settings.registry, &config.settings).cloned().ok_or_else(|| {
             HerderError::Failed(format!(
                 "Failed to modify offsets for connector {name}: its class is not known here"
             ))
-        })?;
+        })
+    }
+
+    fn prepare_offsets_change(
+        &mut self,
+        name: &ConnectorName,
+        draft: OffsetsDraft,
+    ) -> Answer<(ConnectorClass, OffsetsChange)> {
+        let class = self.may_change_offsets(name)?;
         let change = match (draft, &class) {
             (OffsetsDraft::Reset, _) => OffsetsChange::Reset,
             (OffsetsDraft::Alter(entries), ConnectorClass::Source(_)) => source_change(&entries)?,

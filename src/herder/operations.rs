@@ -1,5 +1,6 @@
 //! Operations that go on outside and come back as events: checks and writes of settings, changes of offsets.
 
+use super::fencing::Unread;
 use super::msg::{Answer, Draft, Effect, Effects, Exit, HerderError, OffsetsDraft, OperationId, Written};
 use super::view::{ConnectorInfo, ConnectorStatus};
 use super::{Herder, not_found};
@@ -56,6 +57,12 @@ pub(super) enum Operation {
     Claiming,
     /// A session key is written.
     PublishingKey,
+    /// The config topic is read to its end for tasks that write exactly once.
+    ReadingForTasks(Vec<Unread>),
+    /// Earlier tasks of a connector are shut out.
+    Fencing(ConnectorName),
+    /// That they were shut out is written.
+    WritingTaskCount(ConnectorName),
     /// A restart of parts of a connector is written; the answer tells which.
     Restarting(Box<ConnectorStatus>, Reply<Answer<ConnectorStatus>>),
 }
@@ -136,6 +143,9 @@ impl Herder {
             | Operation::CatchingUp
             | Operation::Claiming
             | Operation::PublishingKey
+            | Operation::ReadingForTasks(_)
+            | Operation::Fencing(_)
+            | Operation::WritingTaskCount(_)
             | Operation::Restarting(..) => false,
         })
     }

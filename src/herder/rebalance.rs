@@ -364,6 +364,9 @@ impl Herder {
             Some(Operation::ReadingForOffsets(request)) => {
                 return self.read_for_offsets(*request, outcome, effects);
             }
+            Some(Operation::ReadingForTasks(unread)) => {
+                return self.read_for_tasks(unread, &outcome, effects);
+            }
             Some(other) => {
                 self.operations.insert(operation, other);
                 return;

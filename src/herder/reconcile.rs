@@ -292,8 +292,9 @@ impl TaskEntry {
                 wanted.outdate(&mut self.status);
                 self.run = TaskRun::Absent;
             }
+            // One that was given away and comes back begins anew.
             TaskRun::Failed(revision) => {
-                if config.is_some_and(|config| config.tasks_revision != revision) || self.restart {
+                if config.is_none_or(|config| config.tasks_revision != revision) || self.restart {
                     self.run = TaskRun::Absent;
                 }
             }

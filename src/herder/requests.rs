@@ -98,16 +98,12 @@ impl Herder {
                 }
                 Membership::Group(_) => self.tasks_submitted(name, tasks, &proof, reply, effects),
             },
-            Request::Fence { reply, .. } => {
-                let why = match self.membership {
-                    Membership::Alone => only_distributed("exactly-once source connectors"),
-                    Membership::Group(_) => HerderError::Failed(
-                        "This worker fences out no earlier tasks: it has no exactly-once support for source connectors"
-                            .to_owned(),
-                    ),
-                };
-                effects.answer(reply, Err(why));
-            }
+            Request::Fence { name, proof, reply } => match self.membership {
+                Membership::Alone => {
+                    effects.answer(reply, Err(only_distributed("exactly-once source connectors")));
+                }
+                Membership::Group(_) => self.fence_asked(name, &proof, reply, effects),
+            },
             Request::SetClusterLevel { namespace, level, reply } => match self.membership {
                 Membership::Alone => {
                     effects.answer(reply, Err(only_distributed("log levels of a cluster")));

@@ -87,7 +87,8 @@ impl Herder {
         let Phase::Starting(startup) = &mut self.phase else { return };
         let stores_are_there = match &self.membership {
             Membership::Alone => startup.kafka_reached && startup.offsets_read,
-            Membership::Group(_) => self.membership.is_settled(),
+            // A leader may have to wait until it can write; what needs that waits with it.
+            Membership::Group(group) => group.place().is_some(),
         };
         if !stores_are_there {
             return;

@@ -24,3 +24,4 @@ mod settings;
 pub mod topic_admin;
 mod topic_pattern;
 pub mod transactional_log;
+pub mod transactions;

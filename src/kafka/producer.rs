@@ -17,6 +17,7 @@ pub use super::deliveries::Wake;
 use super::deliveries::{Deliveries, LaneState, PLACES, Placed, Undelivered, to_opaque};
 use super::fault::{FaultKind, KafkaFault};
 use super::settings::client_config;
+use super::transactions::{self, TransactionFault};
 use crate::api::record::RecordMetadata;
 use crate::config::client::ClientSettings;
 use crate::stdx::thread::{self, JoinOnDrop};
@@ -76,6 +77,8 @@ pub struct Producer {
     poller: Option<JoinOnDrop>,
     hurry: OnceLock<Option<JoinOnDrop>>,
     is_idempotent: bool,
+    /// Whether a transaction is open; `None` for a producer without any.
+    transaction: Option<AtomicBool>,
     client: Arc<BaseProducer<Deliveries>>,
 }
 
@@ -95,8 +98,94 @@ impl Producer {
             }
         })
         .map_err(|error| KafkaFault::other(what, FaultKind::Other, error.to_string()))?;
-        let is_idempotent = settings.get("enable.idempotence") == Some("true");
-        Ok(Producer { stop, poller: Some(poller), hurry: OnceLock::new(), is_idempotent, client })
+        let transaction = settings.get("transactional.id").map(|_| AtomicBool::new(false));
+        // One with transactions has its number before the first record.
+        let is_idempotent = settings.get("enable.idempotence") == Some("true") && transaction.is_none();
+        let (poller, hurry) = (Some(poller), OnceLock::new());
+        Ok(Producer { stop, poller, hurry, is_idempotent, transaction, client })
+    }
+
+    /// A producer with a transactional id, which nobody shares. Does not wait for the broker.
+    ///
+    /// # Errors
+    /// Settings that librdkafka refuses.
+    pub fn transactional(settings: &ClientSettings) -> Result<Arc<Self>, KafkaFault> {
+        Producer::new(settings).map(Arc::new)
+    }
+
+    /// Takes the transactional id for itself: what an earlier producer with it has begun is aborted, and what that one
+    /// writes from now on is refused. Blocks at most so long; `false`: call again.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub fn init_transactions(&self, patience: Duration) -> Result<bool, TransactionFault> {
+        let what = "take its transactional id for itself (InitProducerId)";
+        self.resumable(what, self.client.init_transactions(patience))
+    }
+
+    /// Whether a record was sent since the last transaction ended.
+    pub fn is_transaction_open(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|open| open.load(Ordering::Acquire))
+    }
+
+    /// Ends the open transaction: all its records are valid, if this is `true`. Every record must have been acknowledged.
+    /// Blocks at most so long; `false`: call again, and nothing else before.
+    ///
+    /// # Errors
+    /// The transaction did not come about, or it is not known whether it did.
+    pub fn commit_transaction(&self, patience: Duration) -> Result<bool, TransactionFault> {
+        // The last report may still be in the hands of the poller. The call below would take up the poller's work then, and
+        // wait for one more.
+        if self.client.flush(Duration::ZERO).is_err() {
+            return Ok(false);
+        }
+        let result = self.client.commit_transaction(patience);
+        self.ended(self.resumable("commit a transaction (EndTxn)", result))
+    }
+
+    /// Gives the records of the open transaction up; those that are on their way are reported as failed before this
+    /// returns. Blocks at most so long; `false`: call again, and nothing else before.
+    ///
+    /// # Errors
+    /// The broker ends the transaction later.
+    pub fn abort_transaction(&self, patience: Duration) -> Result<bool, TransactionFault> {
+        let result = self.client.abort_transaction(patience);
+        self.ended(self.resumable("abort a transaction (EndTxn)", result))
+    }
+
+    /// Opens a transaction, unless one is open or the producer has none.
+    fn open_transaction(&self) -> Result<(), KafkaFault> {
+        let Some(open) = self.transaction.as_ref().filter(|open| !open.load(Ordering::Acquire)) else {
+            return Ok(());
+        };
+        let begun = self.client.begin_transaction();
+        begun.map_err(|error| self.transaction_fault("begin a transaction", &error).into_fault())?;
+        open.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn ended(&self, outcome: Result<bool, TransactionFault>) -> Result<bool, TransactionFault> {
+        if let (Some(open), Ok(true)) = (&self.transaction, &outcome) {
+            open.store(false, Ordering::Release);
+        }
+        outcome
+    }
+
+    fn resumable(
+        &self,
+        what: &'static str,
+        result: Result<(), KafkaError>,
+    ) -> Result<bool, TransactionFault> {
+        match result {
+            Ok(()) => Ok(true),
+            Err(KafkaError::Transaction(cause)) if cause.is_retriable() => Ok(false),
+            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => Ok(false),
+            Err(error) => Err(self.transaction_fault(what, &error)),
+        }
+    }
+
+    fn transaction_fault(&self, what: &'static str, error: &KafkaError) -> TransactionFault {
+        transactions::fault(&self.client, what, error)
     }
 
     /// Opens a lane for a task. `wake` is called on the poller thread when what [`Lane::wake_after`] asked for has
@@ -225,7 +314,8 @@ impl fmt::Debug for LaneState {
 }
 
 impl Lane {
-    /// Sends a record under a number. Never blocks; copies key, value and headers.
+    /// Sends a record under a number, in a transaction where the producer has those. Never blocks; copies key, value and
+    /// headers.
     pub fn send(&mut self, number: u64, record: &Outgoing<'_>) -> Result<(), SendError> {
         let mut outgoing = BaseRecord::with_opaque_to(record.topic, to_opaque(self.id, place_of(number)));
         outgoing.partition = record.partition;
@@ -233,6 +323,7 @@ impl Lane {
         outgoing.payload = record.value;
         outgoing.timestamp = record.timestamp;
         outgoing.headers = (!record.headers.is_empty()).then(|| owned_headers(record.headers));
+        self.producer.open_transaction().map_err(SendError::Failed)?;
         self.state.count_sent(self.state.sent() + 1);
         let Err((error, _)) = self.producer.client.send(outgoing) else {
             self.producer.hurry(record.topic);

@@ -69,6 +69,7 @@ impl Fixture {
             client_check: Arc::new(|_client, _overrides| Vec::new()),
             converters: WorkerConverters { key: class(), value: class(), header: class() },
             topic_creation: true,
+            exactly_once: None,
         };
         let api = RestApi::new(RestParts {
             inbox: sender,

@@ -3,6 +3,7 @@
 pub mod config_records;
 pub mod config_state;
 pub mod config_write;
+pub mod connector_offsets;
 pub mod file_offsets;
 mod java_json;
 pub mod java_map;

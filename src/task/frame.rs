@@ -24,10 +24,11 @@ pub(super) struct Frame {
     events: TaskEvents,
 }
 
-/// The two kinds of task, as their lines in the log name them.
+/// The kinds of task, as their lines in the log name them.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     Source,
+    ExactlyOnceSource,
     Sink,
 }
 
@@ -41,6 +42,10 @@ impl Frame {
     ) -> Self {
         let (class, target) = match kind {
             Kind::Source => ("WorkerSourceTask", "org.apache.kafka.connect.runtime.WorkerSourceTask"),
+            Kind::ExactlyOnceSource => (
+                "ExactlyOnceWorkerSourceTask",
+                "org.apache.kafka.connect.runtime.ExactlyOnceWorkerSourceTask",
+            ),
             Kind::Sink => ("WorkerSinkTask", "org.apache.kafka.connect.runtime.WorkerSinkTask"),
         };
         let name = format!("{class}{{id={id}}}");
@@ -50,6 +55,10 @@ impl Frame {
 
     pub(super) fn id(&self) -> &TaskId {
         &self.id
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Tells the owner.

@@ -8,10 +8,12 @@
 mod chain;
 mod control;
 mod conversion;
+mod exactly_once;
 mod frame;
 mod offsets;
 pub mod plan;
 mod planned;
+mod polls;
 pub mod runner;
 mod sink;
 mod sink_commit;
@@ -29,7 +31,8 @@ use std::sync::Arc;
 
 pub use control::TaskHandle;
 pub use spec::{
-    ConverterChoice, Converters, PredicateChoice, SinkTopics, TaskSpec, TaskWork, Tolerance, TransformChoice,
+    Boundary, ConverterChoice, Converters, MayGoOn, PredicateChoice, SinkTopics, StartGuard, StartStep,
+    TaskSpec, TaskWork, Tolerance, TransactionSpec, TransformChoice,
 };
 
 use crate::api::error::Result;
@@ -81,12 +84,19 @@ pub struct Tasks {
     runner: Arc<TaskRunner>,
     producers: Arc<Producers>,
     events: TaskEvents,
+    exactly_once: bool,
 }
 
 impl Tasks {
     /// Tasks that run on `runner` and tell `events`.
     pub fn new(runner: Arc<TaskRunner>, events: TaskEvents) -> Self {
-        Tasks { runner, producers: Arc::new(Producers::new()), events }
+        Tasks { runner, producers: Arc::new(Producers::new()), events, exactly_once: false }
+    }
+
+    /// Whether source tasks are to be called exactly-once ones in the log. What they are is in their plans.
+    #[must_use]
+    pub fn exactly_once(self, exactly_once: bool) -> Self {
+        Tasks { exactly_once, ..self }
     }
 
     /// Starts a task. Never blocks: `plan` is called, and the task's plug-ins are made and started, on a thread of the
@@ -101,6 +111,7 @@ impl Tasks {
     ) -> TaskHandle {
         let control = Arc::new(Control::new(paused));
         let kind = match class {
+            ConnectorClass::Source(_) if self.exactly_once => Kind::ExactlyOnceSource,
             ConnectorClass::Source(_) => Kind::Source,
             ConnectorClass::Sink(_) => Kind::Sink,
         };

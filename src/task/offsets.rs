@@ -7,7 +7,7 @@ use super::control::{Control, Ending};
 use crate::api::error::{ConnectError, Result};
 use crate::api::ids::ConnectorName;
 use crate::api::offset::OffsetMap;
-use crate::api::source::SourceTaskContext;
+use crate::api::source::{SourceTaskContext, TransactionContext};
 use crate::stdx::time::Clock;
 use crate::store::offset_record::{OffsetKey, decode_offset};
 use crate::store::offset_store::OffsetStore;
@@ -20,9 +20,15 @@ pub(super) struct TaskOffsets {
     pub(super) connector: ConnectorName,
     pub(super) store: Arc<dyn OffsetStore>,
     pub(super) control: Arc<Control>,
+    /// Where the task says where transactions end, if it may.
+    pub(super) transactions: Option<Arc<dyn TransactionContext>>,
 }
 
 impl SourceTaskContext for TaskOffsets {
+    fn transactions(&self) -> Option<Arc<dyn TransactionContext>> {
+        self.transactions.clone()
+    }
+
     fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
         if self.control.ending() == Ending::Cancel {
             return Err(ConnectError::connect(

@@ -2,9 +2,12 @@
 //!
 //! Runs on a thread of the task, since config providers read files.
 
+mod sources;
 mod transforms;
 
 use std::sync::{Arc, OnceLock};
+
+pub use sources::{GroupPlans, SourceOffsets};
 
 use super::spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork, Tolerance};
 use crate::api::Settings;
@@ -24,6 +27,7 @@ pub struct TaskPlanner {
     config: Arc<WorkerConfig>,
     registry: Arc<Registry>,
     offsets: OffsetStoreSlot,
+    group: Option<GroupPlans>,
 }
 
 /// What the planner is told about a task; references to config providers are unresolved.
@@ -44,7 +48,13 @@ pub struct StoredTask {
 impl TaskPlanner {
     /// With what all tasks of a worker share.
     pub fn new(config: Arc<WorkerConfig>, registry: Arc<Registry>, offsets: OffsetStoreSlot) -> Self {
-        TaskPlanner { config, registry, offsets }
+        TaskPlanner { config, registry, offsets, group: None }
+    }
+
+    /// The same for a worker in a group.
+    #[must_use]
+    pub fn in_group(self, group: GroupPlans) -> Self {
+        TaskPlanner { group: Some(group), ..self }
     }
 
     /// Settings with references to config providers replaced.
@@ -64,29 +74,23 @@ impl TaskPlanner {
         let connector = self.resolve(&task.connector)?;
         let settings = self.resolve(&task.settings)?;
         check_tasks_max(&task.id.connector, &connector, task.tasks)?;
+        let refused = |why: crate::api::config_def::ConfigErrors| ConnectError::config(why.to_string());
         let layers = self.layers(&connector);
         let (work, client) = match &task.class {
-            ConnectorClass::Source(plugin) => {
-                let offsets = self
-                    .offsets
-                    .get()
-                    .ok_or_else(|| ConnectError::connect("The offset store is not open"))?;
-                let (plugin, offsets) = (Arc::clone(plugin), Arc::clone(offsets));
-                (TaskWork::Source { plugin, offsets }, layers.source_producer())
-            }
+            ConnectorClass::Source(plugin) => self.source(&task.id, plugin, &connector)?,
             ConnectorClass::Sink(plugin) => {
                 let work = TaskWork::Sink { plugin: Arc::clone(plugin), topics: topics(&connector)? };
-                (work, layers.sink_consumer(task.id.connector.as_str(), task.id.index))
+                let client = layers.sink_consumer(task.id.connector.as_str(), task.id.index);
+                (work, client.map_err(refused)?)
             }
         };
-        let refused = |why: crate::api::config_def::ConfigErrors| ConnectError::config(why.to_string());
         Ok(TaskSpec {
             id: task.id.clone(),
             work,
             settings,
             converters: self.converters(&connector)?,
             transforms: transforms::choose(&self.registry, &connector)?,
-            client: client.map_err(refused)?,
+            client,
             offset_flush_interval: self.config.offset_flush_interval,
             offset_flush_timeout: self.config.offset_flush_timeout,
             // What is left is for the plug-in and for the commit of what was acknowledged.

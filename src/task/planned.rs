@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::TaskEventKind;
 use super::control::Ending;
+use super::exactly_once::ExactlyOnceTurns;
 use super::frame::Frame;
 use super::runner::{Next, Turn};
 use super::sink::SinkTurns;
@@ -59,6 +60,9 @@ impl Unplanned {
         match spec.work.clone() {
             TaskWork::Source { plugin, offsets } => {
                 Box::new(SourceTurns::new(frame, spec, plugin, offsets, producers))
+            }
+            TaskWork::ExactlyOnceSource { plugin, offsets, transactions } => {
+                Box::new(ExactlyOnceTurns::new(frame, spec, (plugin, offsets, transactions)))
             }
             TaskWork::Sink { plugin, topics } => Box::new(SinkTurns::new(frame, spec, plugin, topics)),
         }

@@ -14,27 +14,21 @@ use super::control::Ending;
 use super::conversion::Conversion;
 use super::frame::{Frame, Gate, PauseChange};
 use super::offsets::TaskOffsets;
+use super::polls::Polls;
 use super::runner::{Next, Turn};
 use super::source_commit::OffsetCommits;
 use super::source_flow::{Sent, SourceFlow};
 use super::{TaskEventKind, TaskSpec};
-use crate::api::error::{ConnectError, ErrorKind, Result};
-use crate::api::source::{PollOutcome, SourcePlugin, SourceTask};
+use crate::api::error::{ConnectError, Result};
+use crate::api::source::{SourcePlugin, SourceTask};
 use crate::kafka::producer::Producers;
-use crate::stdx::backoff::Backoff;
 use crate::stdx::log_context::LogContext;
-use crate::stdx::time::Clock;
 use crate::store::offset_store::OffsetStore;
 
 const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 
 /// The longest rest of a task whose records find no room: acknowledgements wake it before.
 const BLOCKED: Duration = Duration::from_millis(100);
-/// The pause after a poll that gave an empty batch: a plug-in that never blocks must not spin.
-const EMPTY: Duration = Duration::from_millis(5);
-/// The pauses after retriable errors of a poll. Apache polls again at once and spins.
-const RETRY_FIRST: Duration = Duration::from_millis(10);
-const RETRY_LONGEST: Duration = Duration::from_secs(1);
 
 /// The turns of a source task.
 pub(super) struct SourceTurns {
@@ -61,9 +55,7 @@ struct Running {
     flow: SourceFlow,
     commits: OffsetCommits,
     stop_timeout: Duration,
-    /// No poll before.
-    poll_at: Option<Instant>,
-    retry: Backoff,
+    polls: Polls,
 }
 
 /// What is left to do for a task that ends.
@@ -200,6 +192,7 @@ impl Unstarted {
             connector: spec.id.connector.clone(),
             store: Arc::clone(&offsets),
             control: Arc::clone(&frame.control),
+            transactions: None,
         });
         let started = task
             .start(context, &spec.settings)
@@ -218,8 +211,7 @@ impl Unstarted {
             flow: SourceFlow::new(frame.name.clone(), lane, ways, spec.tolerance, keeps_records),
             commits: OffsetCommits::new(frame, &spec, offsets, now),
             stop_timeout: spec.stop_timeout,
-            poll_at: None,
-            retry: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
+            polls: Polls::new(),
         })
     }
 }
@@ -241,46 +233,16 @@ impl Running {
         if self.flow.has_backlog() {
             return self.send(now);
         }
-        if let Some(poll_at) = self.poll_at.filter(|poll_at| now < *poll_at) {
+        if let Some(poll_at) = self.polls.not_before(now) {
             return Ok(Next::At(poll_at.min(self.commits.next_due())));
         }
-        self.poll(frame, now)
-    }
-
-    fn poll(&mut self, frame: &Frame, now: Instant) -> Result<Next> {
-        self.poll_at = None;
-        match self.task.poll() {
-            Ok(PollOutcome::Records(batch)) => {
-                self.retry.reset();
-                if batch.is_empty() {
-                    return Ok(self.rest(EMPTY));
-                }
+        match self.polls.poll(self.task.as_mut(), frame)? {
+            Some(batch) => {
                 self.flow.take_batch(batch);
                 self.send(now)
             }
-            Ok(PollOutcome::Idle(rest)) => {
-                self.retry.reset();
-                Ok(self.rest(rest))
-            }
-            Err(error) if error.kind() == ErrorKind::Retriable => {
-                log::warn!(
-                    target: TARGET,
-                    "{} failed to poll records from SourceTask. Will retry operation.\n{}",
-                    frame.name,
-                    error.trace().trim_end(),
-                );
-                let rest = self.retry.next_delay(0.0);
-                Ok(self.rest(rest))
-            }
-            Err(error) => Err(error),
+            None => Ok(Next::Again),
         }
-    }
-
-    /// Polls again after a while, counted from here: the poll itself may have taken long.
-    fn rest(&mut self, rest: Duration) -> Next {
-        let poll_at = Clock.deadline(rest).instant();
-        self.poll_at = Some(poll_at);
-        Next::At(poll_at.min(self.commits.next_due()))
     }
 
     fn send(&mut self, now: Instant) -> Result<Next> {

@@ -180,7 +180,7 @@ impl OffsetCommits {
 }
 
 /// Puts newer offsets over older ones of the same partitions.
-fn merge(offsets: &mut Vec<SourceOffset>, newer: Vec<SourceOffset>) {
+pub(super) fn merge(offsets: &mut Vec<SourceOffset>, newer: Vec<SourceOffset>) {
     if offsets.is_empty() {
         *offsets = newer;
         return;

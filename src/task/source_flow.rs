@@ -7,7 +7,7 @@ use std::vec;
 use super::chain::Chain;
 use super::conversion::{Conversion, Converted, not_tolerated};
 use super::spec::Tolerance;
-use super::submitted::{self, Submitted};
+use super::submitted::{self, SourceOffset, Submitted};
 use crate::api::connect_record::ConnectRecord;
 use crate::api::error::{ConnectError, Result};
 use crate::api::record::{RecordMetadata, SourceRecord};
@@ -48,6 +48,16 @@ pub(super) struct SourceFlow {
     /// Records that were given up and hold back their partitions for good.
     lost: usize,
     topics: Topics,
+    /// What is different where records are sent in transactions.
+    transactions: Option<InTransactions>,
+}
+
+/// What a flow keeps that sends in transactions.
+struct InTransactions {
+    /// Where the offsets go, which nothing else may be sent to.
+    offsets_topic: Arc<str>,
+    /// Records that the task is to see again once the transaction has come about.
+    done: Vec<(SourceRecord, Option<RecordMetadata>)>,
 }
 
 /// A record that transforms and converters are done with.
@@ -95,7 +105,45 @@ impl SourceFlow {
             kept: keeps_records.then(HashMap::new),
             lost: 0,
             topics: Topics::default(),
+            transactions: None,
         }
+    }
+
+    /// The same flow where records are sent in transactions, with their offsets to this topic.
+    pub(super) fn in_transactions(self, offsets_topic: Arc<str>) -> Self {
+        SourceFlow { transactions: Some(InTransactions { offsets_topic, done: Vec::new() }), ..self }
+    }
+
+    /// The transaction has come about: the task sees its records again, and the next one begins with none.
+    pub(super) fn committed(&mut self, task: &mut dyn SourceTask) {
+        let done = self.transactions.as_mut().map(|transactions| std::mem::take(&mut transactions.done));
+        for (record, metadata) in done.into_iter().flatten() {
+            tell_task(&self.name, task, &record, metadata);
+        }
+        drop(self.submitted.take_committable());
+    }
+
+    /// The transaction was aborted: what was on its way is gone. Gives the offsets of all its records.
+    pub(super) fn aborted(&mut self) -> Vec<SourceOffset> {
+        let offsets = self.submitted.latest_offsets();
+        let (base, end) = (self.submitted.base(), self.submitted.next_number());
+        let (submitted, topics, kept) = (&mut self.submitted, &mut self.topics, &mut self.kept);
+        let done = &mut self.transactions;
+        self.lane.drain(base, end, |number, delivery| {
+            submitted.acknowledge(number);
+            let record = kept.as_mut().and_then(|kept| kept.remove(&number));
+            match delivery {
+                Delivery::Acknowledged(metadata) => {
+                    topics.confirm(number);
+                    if let (Some(record), Some(transactions)) = (record, done.as_mut()) {
+                        transactions.done.push((record, metadata));
+                    }
+                }
+                Delivery::Failed { .. } => topics.forget(number),
+            }
+        });
+        drop(self.submitted.take_committable());
+        offsets
     }
 
     /// Records in flight, for the commit of their offsets.
@@ -169,12 +217,25 @@ impl SourceFlow {
             }
         }
         match self.convert(&record) {
-            Ok(converted) => Ok(Some(Ready { record, original, converted: Some(converted) })),
+            Ok(converted) => {
+                self.check_topic(&record)?;
+                Ok(Some(Ready { record, original, converted: Some(converted) }))
+            }
             Err(error) => {
                 let known = original.as_deref().unwrap_or(&record);
                 self.skip(known, None, task, not_tolerated(error))?;
                 Ok(None)
             }
+        }
+    }
+
+    /// Offsets that a task wrote itself would undo those that stand for its records.
+    fn check_topic(&self, record: &SourceRecord) -> Result<()> {
+        match &self.transactions {
+            Some(transactions) if transactions.offsets_topic == record.topic => Err(ConnectError::connect(
+                "Source tasks may not produce to their own offsets topics when exactly-once support is enabled",
+            )),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -246,21 +307,24 @@ impl SourceFlow {
         let record = ready.into_original();
         let number = self.submitted.submit(&record.source_partition, record.source_offset.clone());
         self.submitted.acknowledge(number);
-        self.tell_task(task, &record, None);
+        self.dropped(task, &record);
     }
 
     /// Leaves a record out where that is tolerated; else fails with what hindered it.
     fn skip(
-        &self,
+        &mut self,
         record: &SourceRecord,
         kind: Option<FaultKind>,
         task: &mut dyn SourceTask,
         error: ConnectError,
     ) -> Result<()> {
-        if self.tolerance == Tolerance::None || kind == Some(FaultKind::ProducerLost) {
+        // A transaction has all that was sent in it, or nothing.
+        let is_fatal =
+            kind.is_some_and(|kind| kind == FaultKind::ProducerLost || self.transactions.is_some());
+        if self.tolerance == Tolerance::None || is_fatal {
             return Err(error);
         }
-        self.tell_task(task, record, None);
+        self.dropped(task, record);
         Ok(())
     }
 
@@ -270,13 +334,16 @@ impl SourceFlow {
         let base = self.submitted.base();
         let mut given_up = Vec::new();
         let (submitted, topics, kept) = (&mut self.submitted, &mut self.topics, &mut self.kept);
-        let name = &self.name;
+        let (name, done) = (&self.name, &mut self.transactions);
         self.lane.drain(base, end, |number, delivery| match delivery {
             Delivery::Acknowledged(metadata) => {
                 submitted.acknowledge(number);
                 topics.confirm(number);
-                if let Some(record) = kept.as_mut().and_then(|kept| kept.remove(&number)) {
-                    tell_task(name, task, &record, metadata);
+                let record = kept.as_mut().and_then(|kept| kept.remove(&number));
+                match (record, &mut *done) {
+                    (Some(record), Some(transactions)) => transactions.done.push((record, metadata)),
+                    (Some(record), None) => tell_task(name, task, &record, metadata),
+                    (None, _) => {}
                 }
             }
             Delivery::Failed { topic, fault } => given_up.push((number, topic, fault)),
@@ -284,11 +351,15 @@ impl SourceFlow {
         let mut failure = None;
         for (number, topic, fault) in given_up {
             self.topics.forget(number);
-            log::error!(target: TARGET, "{} failed to send record to {topic}: {fault}", self.name);
-            if self.tolerance == Tolerance::All && fault.kind() != FaultKind::ProducerLost {
+            // All records of a transaction fail together: one line tells of it.
+            if failure.is_none() || self.transactions.is_none() {
+                log::error!(target: TARGET, "{} failed to send record to {topic}: {fault}", self.name);
+            }
+            let is_fatal = fault.kind() == FaultKind::ProducerLost || self.transactions.is_some();
+            if self.tolerance == Tolerance::All && !is_fatal {
                 self.submitted.acknowledge(number);
                 if let Some(record) = self.kept.as_mut().and_then(|kept| kept.remove(&number)) {
-                    self.tell_task(task, &record, None);
+                    tell_task(&self.name, task, &record, None);
                 }
             } else {
                 self.lost += 1;
@@ -298,8 +369,13 @@ impl SourceFlow {
         failure.map_or(Ok(()), Err)
     }
 
-    fn tell_task(&self, task: &mut dyn SourceTask, record: &SourceRecord, metadata: Option<RecordMetadata>) {
-        tell_task(&self.name, task, record, metadata);
+    /// A record was left out: the task sees it again now, or with the others of the transaction.
+    fn dropped(&mut self, task: &mut dyn SourceTask, record: &SourceRecord) {
+        match (&mut self.transactions, &self.kept) {
+            (Some(transactions), Some(_)) => transactions.done.push((record.clone(), None)),
+            (Some(_), None) => {}
+            (None, _) => tell_task(&self.name, task, record, None),
+        }
     }
 }
 
@@ -328,6 +404,12 @@ impl Topics {
             self.known.retain(|known| *known != topic);
         }
     }
+}
+
+/// Whether an error of this flow came of a producer that cannot be used any more.
+pub(super) fn is_producer_lost(error: &ConnectError) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<KafkaFault>());
+    cause.is_some_and(|fault| fault.kind() == FaultKind::ProducerLost)
 }
 
 /// The error of a task whose record Kafka does not take.

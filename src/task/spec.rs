@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::api::Settings;
 use crate::api::converter::ConverterPlugin;
-use crate::api::ids::TaskId;
+use crate::api::ids::{Epoch, TaskId};
 use crate::api::sink::SinkPlugin;
 use crate::api::source::SourcePlugin;
 use crate::api::transform::{PredicatePlugin, TransformPlugin};
@@ -51,6 +51,15 @@ pub enum TaskWork {
         /// Keeps how far it has read.
         offsets: Arc<dyn OffsetStore>,
     },
+    /// The same, with records and offsets in transactions (KIP-618).
+    ExactlyOnceSource {
+        /// Makes the task.
+        plugin: Arc<dyn SourcePlugin>,
+        /// Shows how far it has read; it is written in the transactions.
+        offsets: Arc<dyn OffsetStore>,
+        /// What it needs for that.
+        transactions: TransactionSpec,
+    },
     /// Writes from Kafka to a system.
     Sink {
         /// Makes the task.
@@ -64,7 +73,9 @@ impl TaskWork {
     /// The class that users know it by.
     pub fn task_class(&self) -> &'static str {
         match self {
-            TaskWork::Source { plugin, .. } => plugin.task_class(),
+            TaskWork::Source { plugin, .. } | TaskWork::ExactlyOnceSource { plugin, .. } => {
+                plugin.task_class()
+            }
             TaskWork::Sink { plugin, .. } => plugin.task_class(),
         }
     }
@@ -74,6 +85,49 @@ impl fmt::Debug for TaskWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.task_class())
     }
+}
+
+/// What a source task needs to write in transactions. Its producer is its own: the client settings of the task have a
+/// transactional id.
+#[derive(Clone)]
+pub struct TransactionSpec {
+    /// Where transactions end.
+    pub boundary: Boundary,
+    /// The topic that its offsets are written to.
+    pub offsets_topic: Arc<str>,
+    /// Offsets go there, too, once they are committed, where `offsets_topic` is not the worker's.
+    pub secondary: Option<Arc<dyn OffsetStore>>,
+    /// Who is asked before the task begins.
+    pub guard: Arc<dyn StartGuard>,
+}
+
+/// Where transactions end: `transaction.boundary`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boundary {
+    /// After each batch.
+    Poll,
+    /// After a batch, when so much time has passed.
+    Interval(Duration),
+    /// Where the task says.
+    Connector,
+}
+
+/// How far the start of a task that writes exactly once has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartStep {
+    /// It has no producer yet: tasks of earlier sets are to be shut out.
+    Fence,
+    /// It has its producer: whether it is still one of those that are to run.
+    Confirm,
+}
+
+/// Gets the answer of a [`StartGuard`]: the task may go on, or why not. Called once, on any thread; does not block.
+pub type MayGoOn = Box<dyn FnOnce(std::result::Result<(), String>) + Send>;
+
+/// Who knows whether a task that writes exactly once may begin.
+pub trait StartGuard: Send + Sync {
+    /// Asks for one instance of a task. Does not wait for the answer.
+    fn ask(&self, id: &TaskId, epoch: Epoch, step: StartStep, may_go_on: MayGoOn);
 }
 
 /// What a sink consumes.

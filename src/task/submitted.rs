@@ -139,6 +139,21 @@ impl Submitted {
         }
     }
 
+    /// The offset of the last record of each partition that was submitted since candidates were taken, acknowledged or
+    /// not. What stands for them in a transaction: it has all of the records or none.
+    pub fn latest_offsets(&self) -> Vec<SourceOffset> {
+        let in_use = self.partitions.iter().filter(|partition| partition.in_use);
+        let offsets = in_use.filter_map(|partition| {
+            let offset = match (partition.tail, &partition.candidate) {
+                (END, Candidate::None) => return None,
+                (END, Candidate::Offset(offset)) => offset.clone(),
+                (tail, _) => self.records.get(self.place(tail))?.offset.clone(),
+            };
+            Some((Arc::clone(&partition.name), offset))
+        });
+        offsets.collect()
+    }
+
     /// Takes the candidates and how many records they stand for. Called when offsets are committed.
     pub fn take_committable(&mut self) -> (Vec<SourceOffset>, u64) {
         let mut offsets = Vec::new();
@@ -278,6 +293,33 @@ mod tests {
             .collect();
         shown.sort();
         format!("{records}: {}", shown.join(" "))
+    }
+
+    #[test]
+    fn the_latest_offsets_are_those_of_what_was_submitted_acknowledged_or_not() {
+        let mut submitted = Submitted::new();
+        let (a, b) = (file("a"), file("b"));
+        let shown = |submitted: &Submitted| {
+            let mut latest = submitted.latest_offsets();
+            latest.sort_by_key(|(name, _)| format!("{name:?}"));
+            latest.into_iter().map(|(_, offset)| offset).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&submitted), []);
+        let first = submitted.submit(&a, at(1));
+        let second = submitted.submit(&a, at(2));
+        let only = submitted.submit(&b, at(7));
+        assert_eq!(shown(&submitted), [at(2), at(7)]);
+        submitted.acknowledge(second);
+        submitted.acknowledge(only);
+        assert_eq!(shown(&submitted), [at(2), at(7)], "one is acknowledged behind one that is not");
+        submitted.acknowledge(first);
+        assert_eq!(shown(&submitted), [at(2), at(7)], "all are acknowledged");
+        submitted.submit(&b, None);
+        assert_eq!(shown(&submitted), [at(2), None], "there is no offset any more");
+        let last = submitted.next_number() - 1;
+        submitted.acknowledge(last);
+        drop(submitted.take_committable());
+        assert_eq!(shown(&submitted), [], "nothing was submitted since");
     }
 
     #[test]

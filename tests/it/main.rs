@@ -14,6 +14,8 @@ mod cluster_long;
 mod cluster_rights;
 mod conformance;
 mod durability;
+mod exactly_once;
+mod exactly_once_health;
 mod exit_codes;
 mod hanging;
 mod health;

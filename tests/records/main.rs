@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod exactly_once;
 mod plugins;
 mod sink;
 mod source;

@@ -16,7 +16,7 @@ use herdsman::api::ids::TopicPartition;
 use herdsman::api::offset::{OffsetMap, OffsetValue};
 use herdsman::api::record::{Header, RecordMetadata, SinkRecord, SourceRecord};
 use herdsman::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
-use herdsman::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
+use herdsman::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext, TransactionContext};
 
 use crate::support::Watched;
 
@@ -43,6 +43,28 @@ pub(crate) struct LinesState {
     pub(crate) committed_records: Vec<(String, Option<RecordMetadata>)>,
     pub(crate) started_at: Vec<usize>,
     pub(crate) stops: usize,
+    /// What the next polls that give lines ask for.
+    pub(crate) asks: VecDeque<Vec<Ask>>,
+}
+
+/// Where a transaction is to end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ask {
+    Commit,
+    CommitAfter(usize),
+    Abort,
+    AbortAfter(usize),
+}
+
+impl Ask {
+    fn ask(self, transactions: &dyn TransactionContext) {
+        match self {
+            Ask::Commit => transactions.commit(),
+            Ask::CommitAfter(record) => transactions.commit_after(record),
+            Ask::Abort => transactions.abort(),
+            Ask::AbortAfter(record) => transactions.abort_after(record),
+        }
+    }
 }
 
 impl Lines {
@@ -81,7 +103,7 @@ impl ConnectorPlugin for Lines {
 
 impl SourcePlugin for Lines {
     fn task(&self) -> Box<dyn SourceTask> {
-        Box::new(LinesTask { lines: self.clone(), partition: Arc::default(), next: 0 })
+        Box::new(LinesTask { lines: self.clone(), partition: Arc::default(), next: 0, transactions: None })
     }
 }
 
@@ -89,12 +111,14 @@ struct LinesTask {
     lines: Lines,
     partition: Arc<OffsetMap>,
     next: usize,
+    transactions: Option<Arc<dyn TransactionContext>>,
 }
 
 impl SourceTask for LinesTask {
     fn start(&mut self, context: Arc<dyn SourceTaskContext>, settings: &Settings) -> Result<()> {
         let name = settings.get("file").cloned().unwrap_or_default();
         self.partition = Arc::new(OffsetMap::of("filename", &*name));
+        self.transactions = context.transactions();
         if let Some(offset) = context.offset(&self.partition)? {
             let Some(OffsetValue::Long(position)) = offset.get("position") else { panic!("{offset:?}") };
             self.next = usize::try_from(*position).unwrap();
@@ -113,6 +137,9 @@ impl SourceTask for LinesTask {
             let end = state.lines.len().min(self.next + 100);
             if self.next == end {
                 return Ok(PollOutcome::Idle(Duration::from_millis(10)));
+            }
+            for ask in state.asks.pop_front().into_iter().flatten() {
+                ask.ask(self.transactions.as_deref().unwrap());
             }
             let topic: Arc<str> = state.topic.as_str().into();
             let records = (self.next..end).map(|line| SourceRecord {

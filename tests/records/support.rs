@@ -177,7 +177,9 @@ impl Rig {
 
     fn start_in(&self, instance: u32, spec: TaskSpec, paused: bool) -> TaskHandle {
         let class = match &spec.work {
-            TaskWork::Source { plugin, .. } => ConnectorClass::Source(Arc::clone(plugin)),
+            TaskWork::Source { plugin, .. } | TaskWork::ExactlyOnceSource { plugin, .. } => {
+                ConnectorClass::Source(Arc::clone(plugin))
+            }
             TaskWork::Sink { plugin, .. } => ConnectorClass::Sink(Arc::clone(plugin)),
         };
         self.tasks.start(spec.id.clone(), epoch(instance), &class, paused, || Ok(spec))

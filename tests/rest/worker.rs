@@ -330,6 +330,7 @@ fn validation_context() -> ValidationContext {
             header: "SimpleHeaderConverter".to_owned(),
         },
         topic_creation: true,
+        exactly_once: None,
     }
 }
 
@@ -396,6 +397,8 @@ impl Outside for MadeUp {
             | Effect::WriteStatusRecords(_)
             | Effect::SubmitTasks(_)
             | Effect::ClaimConfigTopic(_)
+            | Effect::FenceTasks(_)
+            | Effect::AskForFencing(_)
             | Effect::SetLevel(..)
             | Effect::Exit(_) => {}
         }

@@ -439,6 +439,8 @@ impl<'a> Sim<'a> {
             | Effect::WriteStatusRecords(_)
             | Effect::SubmitTasks(_)
             | Effect::ClaimConfigTopic(_)
+            | Effect::FenceTasks(_)
+            | Effect::AskForFencing(_)
             | Effect::SetLevel(..) => panic!("a worker that is alone wants nothing of a group"),
         }
     }

@@ -61,6 +61,8 @@ const PURE: &[&str] = &[
     "src/herder/cluster_requests.rs",
     "src/herder/connector_entry.rs",
     "src/herder/events.rs",
+    "src/herder/fencing.rs",
+    "src/herder/fencing_msg.rs",
     "src/herder/leading.rs",
     "src/herder/membership.rs",
     "src/herder/msg.rs",

@@ -7,7 +7,7 @@ use crate::api::config_def::{ConfigError, ConfigErrors};
 
 /// The clients of one worker for its internal topics. One consumer and one producer would do, were there not two
 /// exceptions: records of the status topic expire, and exactly-once support reads the other topics committed only.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct InternalTopicClients {
     /// Creates the topics and describes them.
     pub admin: ClientSettings,
@@ -32,7 +32,7 @@ const FETCH_BYTES: &str = "4194304";
 const PARTITION_FETCH_BYTES: &str = "262144";
 
 /// Settings of the worker's group that mean nothing here: the consumers are members of no group.
-const OF_GROUP_MEMBERS: &[&str] = &[
+pub(super) const OF_GROUP_MEMBERS: &[&str] = &[
     "group.instance.id",
     "group.protocol",
     "group.remote.assignor",
@@ -51,12 +51,29 @@ const PRODUCER_DEFAULTS: &[(&str, &str)] =
 const RECONNECT_MS: &str = "500";
 
 /// What every producer gets, in librdkafka's words.
-const PRODUCER_FIXED: [(&str, &str); 2] = [
+pub(super) const PRODUCER_FIXED: [(&str, &str); 2] = [
     // Every record of a key goes to the partition that Java chooses, where the earlier ones are.
     ("partitioner", "murmur2_random"),
     // A broker that creates topics of itself would make them of the wrong kind.
     ("allow.auto.create.topics", "false"),
 ];
+
+/// What every consumer gets, in librdkafka's words.
+const CONSUMER_FIXED: [(&str, &str); 6] = [
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+    // Each for every partition.
+    ("queued.min.messages", "1000"),
+    ("queued.max.messages.kbytes", "1024"),
+    // How long a partition rests that has so much in its queue. The default is a second.
+    ("fetch.queue.backoff.ms", "10"),
+];
+
+/// [`CONSUMER_FIXED`] for consumers of other topics of this kind.
+pub(super) fn consumer_fixed() -> ClientSettings {
+    CONSUMER_FIXED.into_iter().collect()
+}
 
 /// The settings of the clients, from all settings of the worker. Client ids are made as Apache makes them, of the group
 /// and the worker's `client.id`; a client that serves several topics is named after all of them.
@@ -135,17 +152,7 @@ impl Clients<'_> {
             ("auto.offset.reset", "none"),
             ("allow.auto.create.topics", "false"),
         ];
-        let fixed = [
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("enable.partition.eof", "true"),
-            // Each for every partition.
-            ("queued.min.messages", "1000"),
-            ("queued.max.messages.kbytes", "1024"),
-            // How long a partition rests that has so much in its queue. The default is a second.
-            ("fetch.queue.backoff.ms", "10"),
-        ];
-        self.make(ClientKind::Consumer, OF_GROUP_MEMBERS, &defaults, &needed, &fixed)
+        self.make(ClientKind::Consumer, OF_GROUP_MEMBERS, &defaults, &needed, &CONSUMER_FIXED)
     }
 
     /// Idempotence is off, as in Apache: one request in flight keeps the order, needs no more rights, and no producer

@@ -163,11 +163,6 @@ impl DistributedConfig {
         let offset_topic = topic("offset.storage.").map_err(invalid)?;
         let status_topic = topic("status.storage.").map_err(invalid)?;
         notes.extend(shared_topics(&config_topic, &offset_topic, &status_topic));
-        if exactly_once(&parsed).map_err(invalid)? == ExactlyOnceSupport::Enabled {
-            let note = "exactly.once.source.support=enabled: the internal topics are written and read as it asks, but \
-                        source tasks of this worker write at least once";
-            notes.push(note.to_owned());
-        }
         worker.notes.extend(notes);
         let typed = |worker| -> Result<Self, ConfigError> {
             Ok(Self {

@@ -1,7 +1,7 @@
 //! The settings that the worker itself reads of a connector, with what depends on this worker and on the settings
 //! given: converters to choose from, and the keys of transforms and predicates.
 
-use super::{Outcome, Validator, aliased, class_keys, framework_def};
+use super::{Outcome, Validator, aliased, class_keys, exactly_once, framework_def};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigValue};
 use crate::api::registry::{ConnectorClass, VERSION};
@@ -28,8 +28,12 @@ pub(super) fn check(
         class_keys::check_class(validator.registry(), settings, value);
     }
     aliased::check(&validator.registry, settings, &mut values);
-    if let ConnectorClass::Sink(_) = class {
-        check_topics(settings, &mut values);
+    match class {
+        ConnectorClass::Sink(_) => check_topics(settings, &mut values),
+        ConnectorClass::Source(plugin) => match validator.context.exactly_once {
+            Some(enabled) => exactly_once::check(&**plugin, enabled, settings, &mut values),
+            None => exactly_once::note_standalone(settings),
+        },
     }
     outcome.add(&def, values);
 }
@@ -107,7 +111,7 @@ fn check_dead_letter_queue(settings: &Settings, values: &mut [ConfigValue]) {
     }
 }
 
-fn complain(values: &mut [ConfigValue], key: &str, message: &str) {
+pub(super) fn complain(values: &mut [ConfigValue], key: &str, message: &str) {
     if let Some(value) = values.iter_mut().find(|value| value.name == key) {
         value.errors.push(message.to_owned());
     }

@@ -110,6 +110,7 @@ fn validator(override_policy: OverridePolicy) -> Validator {
             header: "SimpleHeaderConverter".to_owned(),
         },
         topic_creation: true,
+        exactly_once: None,
     };
     Validator::new(Arc::new(registry), context)
 }

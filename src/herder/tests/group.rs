@@ -17,7 +17,8 @@ use crate::group::events::{GroupEvent, MemberCommand, RejoinCause};
 use crate::group::protocol::{Assignment, AssignmentError, ConnectProtocol, Metadata, ProtocolVersion};
 use crate::health::StartupPhase;
 use crate::herder::msg::{
-    Answer, Effect, Effects, Exit, HerderError, HerderEvent, OffsetsDraft, OperationId, Request, TopicsEvent,
+    Answer, AskForFencing, Effect, Effects, Exit, FenceTasks, HerderError, HerderEvent, OffsetsDraft,
+    OperationId, Request, TopicsEvent,
 };
 use crate::herder::session_key::KeySettings;
 use crate::herder::{GroupSettings, Herder, HerderSettings, Random};
@@ -31,25 +32,27 @@ use crate::store::status_table::StatusWrite;
 use crate::task::{TaskEvent, TaskEventKind};
 
 const OURS: &str = "http://ours:8083/";
-const OTHERS: &str = "http://other:8083/";
+pub(super) const OTHERS: &str = "http://other:8083/";
 
 /// A herder of a group, and what it wants done, as far as that is not answered by the story.
-struct Member {
-    herder: Herder,
-    now: Now,
+pub(super) struct Member {
+    pub(super) herder: Herder,
+    pub(super) now: Now,
     phase: StartupPhase,
     commands: Vec<MemberCommand>,
-    writes: Vec<(ConfigWrite, Option<OperationId>)>,
-    reads: Vec<OperationId>,
+    pub(super) writes: Vec<(ConfigWrite, Option<OperationId>)>,
+    pub(super) reads: Vec<OperationId>,
+    pub(super) fencings: Vec<FenceTasks>,
+    pub(super) asked: Vec<AskForFencing>,
     submitted: usize,
     /// Tasks that were started and not stopped since, and those that were stopped.
-    started: Vec<(TaskId, Epoch)>,
-    stopped: Vec<(TaskId, Epoch)>,
+    pub(super) started: Vec<(TaskId, Epoch)>,
+    pub(super) stopped: Vec<(TaskId, Epoch)>,
     stopped_instances: Vec<(ConnectorName, Epoch)>,
     /// What was written of connectors and tasks since the last look, e.g. `a-0 UNASSIGNED`.
     said: Vec<String>,
     /// Changes of offsets that are under way.
-    modified: usize,
+    pub(super) modified: usize,
     exits: Vec<Exit>,
     /// What was called since the last look, in order, e.g. `start a-0`.
     called: Vec<String>,
@@ -61,7 +64,7 @@ struct Member {
 
 impl Member {
     /// One whose internal topics are not read yet.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let keys = KeySettings {
             key_algorithm: MacAlgorithm::HmacSha256,
             key_bytes: 32,
@@ -77,6 +80,7 @@ impl Member {
             unsync_backoff: Duration::from_secs(300),
             keys,
             transactional: false,
+            exactly_once: true,
         };
         let settings = HerderSettings {
             worker: WorkerId::new("ours:8083"),
@@ -96,6 +100,8 @@ impl Member {
             commands: Vec::new(),
             writes: Vec::new(),
             reads: Vec::new(),
+            fencings: Vec::new(),
+            asked: Vec::new(),
             submitted: 0,
             started: Vec::new(),
             stopped: Vec::new(),
@@ -111,7 +117,7 @@ impl Member {
     }
 
     /// One that leads a group of itself, and has its key.
-    fn leading() -> Self {
+    pub(super) fn leading() -> Self {
         let mut member = Member::new();
         member.event(HerderEvent::Topics(TopicsEvent::Read));
         member.join_as_leader();
@@ -119,7 +125,7 @@ impl Member {
         member
     }
 
-    fn event(&mut self, event: HerderEvent) -> Option<Instant> {
+    pub(super) fn event(&mut self, event: HerderEvent) -> Option<Instant> {
         let mut effects = Effects::default();
         let wakeup = self.herder.tick(self.now, event, &mut effects);
         for effect in effects.drain() {
@@ -150,6 +156,8 @@ impl Member {
                     self.started.retain(|started| *started != (id.clone(), epoch));
                     self.stopped.push((id, epoch));
                 }
+                Effect::FenceTasks(fence) => self.fencings.push(*fence),
+                Effect::AskForFencing(ask) => self.asked.push(*ask),
                 Effect::Exit(exit) => self.exits.push(exit),
                 _ => {}
             }
@@ -158,7 +166,7 @@ impl Member {
         wakeup
     }
 
-    fn group(&mut self, event: GroupEvent) {
+    pub(super) fn group(&mut self, event: GroupEvent) {
         self.event(HerderEvent::Group(event));
     }
 
@@ -174,7 +182,7 @@ impl Member {
     }
 
     /// The metadata of the join that was asked for.
-    fn joins_with(&mut self) -> Metadata {
+    pub(super) fn joins_with(&mut self) -> Metadata {
         let join = self.commands.drain(..).find_map(|command| match command {
             MemberCommand::Join(protocols) => Some(protocols),
             MemberCommand::Assign { .. } | MemberCommand::Probe | MemberCommand::Leave { .. } => None,
@@ -208,7 +216,7 @@ impl Member {
     }
 
     /// Joins as the only member, and takes what it has assigned itself.
-    fn join_as_leader(&mut self) {
+    pub(super) fn join_as_leader(&mut self) {
         let metadata = self.joins_with().encode(ProtocolVersion::Sessioned).unwrap();
         self.joined("ours", Some(vec![("ours".into(), metadata.into())]));
         let assignment = self.commands.drain(..).find_map(|command| match command {
@@ -221,7 +229,7 @@ impl Member {
     }
 
     /// Takes what another leader has assigned, who has read the config topic so far.
-    fn assigned_by_other(&mut self, offset: i64, connectors: &[&str], tasks: &[(&str, u32)]) {
+    pub(super) fn assigned_by_other(&mut self, offset: i64, connectors: &[&str], tasks: &[(&str, u32)]) {
         self.joined("other", None);
         let assignment = Assignment {
             error: AssignmentError::None,
@@ -243,13 +251,13 @@ impl Member {
     }
 
     /// Records are read back from the config topic.
-    fn read(&mut self, records: Vec<ConfigRecord>) {
+    pub(super) fn read(&mut self, records: Vec<ConfigRecord>) {
         self.offset += i64::try_from(records.len()).unwrap();
         self.event(HerderEvent::ConfigRead(records, ConfigOffset::new(self.offset)));
     }
 
     /// Everything that is to be written is, and read back.
-    fn write_all(&mut self) {
+    pub(super) fn write_all(&mut self) {
         while let Some((write, operation)) = (!self.writes.is_empty()).then(|| self.writes.remove(0)) {
             for group in write.records() {
                 self.read(group);
@@ -261,7 +269,7 @@ impl Member {
     }
 
     /// All that was stopped has ended.
-    fn end_stopped(&mut self) {
+    pub(super) fn end_stopped(&mut self) {
         for (name, epoch) in std::mem::take(&mut self.stopped_instances) {
             let kind = ConnectorEventKind::Stopped;
             self.event(HerderEvent::Connector(ConnectorEvent { name, epoch, kind }));

@@ -1,6 +1,7 @@
 //! Stories about the herder, told with a fake outside whose every answer the story decides.
 
 mod changes;
+mod fencing;
 mod group;
 mod lifecycle;
 mod lingering;

@@ -16,8 +16,8 @@ use crate::api::source::{AlterOffsets, SourcePlugin, SourceTask};
 use crate::connector::{ConnectorEvent, ConnectorEventKind};
 use crate::health::StartupPhase;
 use crate::herder::msg::{
-    Answer, CommandLineConnector, Draft, Effect, Effects, Exit, HerderError, HerderEvent, Request, StartTask,
-    Wakeup, Written,
+    Answer, CommandLineConnector, Draft, Effect, Effects, Exit, HerderError, HerderEvent, OperationId,
+    Request, StartTask, Wakeup, Written,
 };
 use crate::herder::view::{ConnectorInfo, Views};
 use crate::herder::{Herder, HerderSettings, Random};
@@ -358,13 +358,7 @@ impl World {
                 self.note(&format!("validate {name}"));
                 self.call(format!("validate {name}"), format!("{operation:?}"), Epoch::default(), good, bad);
             }
-            Effect::ModifyOffsets(operation, name, ..) => {
-                let good = HerderEvent::OffsetsModified(operation, Ok(AlterOffsets::Checked));
-                let bad =
-                    HerderEvent::OffsetsModified(operation, Err(HerderError::Failed("cannot".to_owned())));
-                self.note(&format!("offsets {name}"));
-                self.call(format!("offsets {name}"), format!("{operation:?}"), Epoch::default(), good, bad);
-            }
+            Effect::ModifyOffsets(operation, name, ..) => self.call_for_offsets(operation, &name),
             Effect::ReadOffsets(_, _, _, reply) => drop(reply),
             Effect::StartConnector { name, epoch, settings, .. } => {
                 self.call_connector("start", &name, epoch, ConnectorEventKind::Started);
@@ -393,6 +387,8 @@ impl World {
             | Effect::WriteStatusRecords(_)
             | Effect::SubmitTasks(_)
             | Effect::ClaimConfigTopic(_)
+            | Effect::FenceTasks(_)
+            | Effect::AskForFencing(_)
             | Effect::SetLevel(..) => panic!("a worker that is alone wants nothing of a group"),
         }
     }
@@ -403,6 +399,13 @@ impl World {
         let bad = event(ConnectorEventKind::Failed { trace });
         self.note(&format!("{what} {name}"));
         self.call(format!("{what} {name}"), name.to_string(), epoch, event(good), bad);
+    }
+
+    fn call_for_offsets(&mut self, operation: OperationId, name: &ConnectorName) {
+        let good = HerderEvent::OffsetsModified(operation, Ok(AlterOffsets::Checked));
+        let bad = HerderEvent::OffsetsModified(operation, Err(HerderError::Failed("cannot".to_owned())));
+        self.note(&format!("offsets {name}"));
+        self.call(format!("offsets {name}"), format!("{operation:?}"), Epoch::default(), good, bad);
     }
 
     fn call_task(&mut self, what: &str, id: &TaskId, epoch: Epoch, good: TaskEventKind) {
@@ -490,7 +493,7 @@ pub(super) fn registry() -> Arc<Registry> {
     Arc::new(registry)
 }
 
-struct FakeSource;
+pub(super) struct FakeSource;
 
 impl ConnectorPlugin for FakeSource {
     fn class(&self) -> &'static str {

@@ -22,7 +22,7 @@ use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::api::record::SourceRecord;
 use crate::api::source::{
-    AlterOffsets, OffsetChanges, PollOutcome, SourcePlugin, SourceTask, SourceTaskContext,
+    AlterOffsets, OffsetChanges, PollOutcome, SourcePlugin, SourceTask, SourceTaskContext, Support,
 };
 use crate::plugins::settings;
 use crate::stdx::backoff::Backoff;
@@ -88,6 +88,12 @@ impl ConnectorPlugin for FileStreamSource {
 impl SourcePlugin for FileStreamSource {
     fn task(&self) -> Box<dyn SourceTask> {
         Box::<FileSourceTask>::default()
+    }
+
+    /// A file can be read again from any position; standard input cannot.
+    fn exactly_once_support(&self, settings: &Settings) -> Result<Option<Support>> {
+        let file = settings::parse(&self.config_def(), settings)?.text(FILE)?;
+        Ok(Some(if file.is_some() { Support::Supported } else { Support::Unsupported }))
     }
 
     fn alter_offsets(&self, settings: &Settings, changes: &OffsetChanges) -> Result<AlterOffsets> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::kafka::fault::{FaultKind, KafkaFault};
-use crate::kafka::transactional_log::TransactionFault;
+use crate::kafka::transactions::TransactionFault;
 use crate::stdx::error_class::ErrorClass;
 use crate::stdx::reply::Unanswered;
 
@@ -81,8 +81,8 @@ impl LogError {
 impl From<TransactionFault> for LogError {
     fn from(fault: TransactionFault) -> Self {
         match fault {
-            TransactionFault::Fenced(fault) => LogError::Fenced(fault),
-            TransactionFault::Failed(fault) => LogError::Refused(fault),
+            TransactionFault::Fenced(fault) => LogError::Fenced(fault.of_worker()),
+            TransactionFault::Failed(fault) => LogError::Refused(fault.of_worker()),
         }
     }
 }

@@ -15,8 +15,10 @@ use crate::stdx::reply::Reply;
 use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::{Clock, Deadline};
 
-/// How many claims and writes may wait. The herder writes one at a time.
-const WAITING_MAX: usize = 64;
+/// How many claims and writes may wait: when a group starts, the leader writes something for each connector at once.
+const WAITING_MAX: usize = 1024;
+/// What a claim is, where it fails.
+const CLAIM: &str = "claim write privileges for the config topic (InitProducerId)";
 
 /// The thread of the leader's writes. Dropping it does not wait for a call to the broker that is under way: that ends
 /// by its deadline.
@@ -104,7 +106,7 @@ impl Writer {
 
     fn claim(&mut self, deadline: Deadline) -> LogAnswer {
         if self.producer.is_none() {
-            self.producer = Some(TransactionalLogProducer::claim(&self.settings, deadline)?);
+            self.producer = Some(TransactionalLogProducer::claim(&self.settings, CLAIM, deadline)?);
             log::info!("this worker has claimed write privileges for the config topic");
         }
         Ok(())

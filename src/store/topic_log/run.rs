@@ -31,8 +31,8 @@ pub(super) struct Logs {
     topics: Vec<Topic>,
     /// Those that read uncommitted, and those that read committed, if any topic needs it.
     consumers: Vec<Consumers>,
-    /// For records that never expire, and for those that do.
-    writers: [Appends; 2],
+    /// For records that never expire; and for those that do, if there is a status topic.
+    writers: Vec<Appends>,
     commands: Receiver<Command>,
     jobs_done: Receiver<(usize, JobDone)>,
     /// So that no channel closes before the thread is told to stop.
@@ -78,7 +78,10 @@ impl Logs {
             consumers[index].begin()?;
         }
         let writer = |settings| LogProducer::new(settings, Arc::clone(&wake)).map(Appends::new);
-        let writers = [writer(&clients.producer)?, writer(&clients.status_producer)?];
+        let mut writers = vec![writer(&clients.producer)?];
+        if topics.iter().any(|topic| topic.spec.role == TopicRole::Status) {
+            writers.push(writer(&clients.status_producer)?);
+        }
         let offsets = LogOffsets::new(&clients.offsets)?;
         let (done, jobs_done) = jobs_done(topics.len());
         let topics = topics.into_iter().enumerate().map(|(index, topic)| {

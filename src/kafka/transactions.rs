@@ -1,0 +1,101 @@
+//! What producers with a transactional id have in common: how their failures are told apart, and how others are shut out.
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+
+use super::client_log;
+use super::fault::{FaultKind, KafkaFault};
+use super::settings::client_config;
+use crate::config::client::ClientSettings;
+use crate::stdx::time::{Clock, Deadline};
+
+/// So many producers are made at a time to shut out others: each has connections of its own.
+const FENCED_TOGETHER: usize = 16;
+
+/// Why something went wrong with a transactional id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionFault {
+    /// A later producer has taken the transactional id over, or the coordinator ended a transaction that took too long.
+    #[error("another producer has taken over, or the transaction took too long: {0}")]
+    Fenced(KafkaFault),
+    /// Something else. What became of a transaction is not known.
+    #[error(transparent)]
+    Failed(KafkaFault),
+}
+
+impl TransactionFault {
+    /// What happened, whatever it was.
+    pub fn into_fault(self) -> KafkaFault {
+        match self {
+            TransactionFault::Fenced(fault) | TransactionFault::Failed(fault) => fault,
+        }
+    }
+}
+
+/// Sorts an error of a call; `what` failed.
+pub(super) fn fault<C: ProducerContext>(
+    client: &BaseProducer<C>,
+    what: impl Into<std::borrow::Cow<'static, str>>,
+    error: &KafkaError,
+) -> TransactionFault {
+    // What befalls single records when the producer is fenced says less than what befell the producer.
+    let fatal = client.client().fatal_error();
+    let code = fatal.as_ref().map(|(code, _)| *code).or_else(|| error.rdkafka_error_code());
+    let fault = match (fatal, error) {
+        (Some((code, reason)), _) => KafkaFault::other(what, FaultKind::of(code), reason),
+        (None, KafkaError::Transaction(cause)) => {
+            KafkaFault::other(what, FaultKind::of(cause.code()), cause.string())
+        }
+        (None, error) => KafkaFault::new(what, error),
+    };
+    let fenced = [Code::Fenced, Code::ProducerFenced, Code::InvalidProducerEpoch];
+    if code.is_some_and(|code| fenced.contains(&code)) {
+        TransactionFault::Fenced(fault)
+    } else {
+        TransactionFault::Failed(fault)
+    }
+}
+
+/// Shuts out all producers with these transactional ids: what they have begun is aborted, and what they write from now on
+/// is refused. Blocks until the brokers say so. The settings are those of any client, without a transactional id.
+///
+/// # Errors
+/// No answer in time, no authority, or settings that librdkafka refuses; some may be shut out all the same.
+pub fn fence(settings: &ClientSettings, ids: &[String], deadline: Deadline) -> Result<(), KafkaFault> {
+    let what = |id: &str| format!("shut out producers with the transactional id {id} (InitProducerId)");
+    for ids in ids.chunks(FENCED_TOGETHER) {
+        let made = ids.iter().map(|id| {
+            let settings = settings.clone().with("transactional.id", id.as_str());
+            let client = client_config(&settings).create_with_context(Quiet);
+            let client: BaseProducer<Quiet> = client.map_err(|error| KafkaFault::new(what(id), &error))?;
+            Ok((id, client))
+        });
+        // All of them connect while the first is waited for.
+        for (id, client) in made.collect::<Result<Vec<_>, KafkaFault>>()? {
+            let fenced = client.init_transactions(deadline.left(Clock.now().instant));
+            fenced.map_err(|error| fault(&client, what(id), &error).into_fault())?;
+        }
+    }
+    Ok(())
+}
+
+/// A producer that sends nothing: what matters comes out as an error.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        client_log::line(RDKafkaLogLevel::Debug, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client_log::line(RDKafkaLogLevel::Debug, "ERROR", &format!("{error}: {reason}"));
+    }
+}
+
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
