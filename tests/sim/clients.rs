@@ -46,58 +46,119 @@ impl Client {
     }
 }
 
-/// A request for health.
-pub(crate) fn health() -> (Request, Client) {
-    let (reply, poll) = question(|()| Given::Done);
-    let client = Client { kind: Kind::Health, name: "-".into(), text: "health".to_owned(), poll };
-    (Request::Health(reply), client)
+/// What a client asks; it can be asked again, of another worker.
+#[derive(Debug, Clone)]
+pub(crate) enum Ask {
+    Health,
+    Create(ConnectorName, Draft, Option<TargetState>),
+    Put(ConnectorName, Draft),
+    Patch(ConnectorName, Draft),
+    Delete(ConnectorName),
+    Stop(ConnectorName),
+    SetTarget(ConnectorName, TargetState),
+    Restart(ConnectorName),
+    RestartParts(ConnectorName, RestartScope),
+    RestartTask(TaskId),
+    ResetOffsets(ConnectorName),
+    Tasks(ConnectorName),
+    Offsets(ConnectorName),
+    ResetTopics(ConnectorName),
+    Info(ConnectorName),
 }
 
-/// A request of any kind.
-pub(crate) fn any(random: &mut Random) -> (Request, Client) {
-    let name = ConnectorName::from(*random.pick(&NAMES));
-    let to = name.clone();
-    let (kind, (request, poll)) = match random.below(100) {
-        0..10 => return health(),
-        10..24 => {
-            let targets = [None, None, Some(TargetState::Paused), Some(TargetState::Stopped)];
-            let (draft, target) = (draft(random, &name), *random.pick(&targets));
-            (Kind::Write, ask(|reply| Request::Create { name: to, draft, target, reply }, Given::Connector))
+impl Ask {
+    /// Anything.
+    pub(crate) fn any(random: &mut Random) -> Self {
+        let name = ConnectorName::from(*random.pick(&NAMES));
+        match random.below(100) {
+            0..10 => Ask::Health,
+            10..24 => {
+                let targets = [None, None, Some(TargetState::Paused), Some(TargetState::Stopped)];
+                let (draft, target) = (draft(random, &name), *random.pick(&targets));
+                Ask::Create(name, draft, target)
+            }
+            24..36 => {
+                let draft = draft(random, &name);
+                Ask::Put(name, draft)
+            }
+            36..42 => Ask::Patch(name, patch(random)),
+            42..50 => Ask::Delete(name),
+            50..58 => Ask::Stop(name),
+            58..65 => Ask::SetTarget(name, TargetState::Paused),
+            65..75 => Ask::SetTarget(name, TargetState::Started),
+            75..80 => Ask::Restart(name),
+            80..84 => {
+                let scope =
+                    RestartScope { only_failed: random.percent(50), include_tasks: random.percent(50) };
+                Ask::RestartParts(name, scope)
+            }
+            84..89 => Ask::RestartTask(TaskId { connector: name, index: random.below(3) as u32 }),
+            89..95 => Ask::ResetOffsets(name),
+            95..96 => Ask::Tasks(name),
+            96..97 => Ask::Offsets(name),
+            97..98 => Ask::ResetTopics(name),
+            _ => Ask::Info(name),
         }
-        24..36 => {
-            let draft = draft(random, &name);
-            let given = |(_, info)| Given::Connector(info);
-            (Kind::Write, ask(|reply| Request::Put { name: to, draft, reply }, given))
+    }
+
+    /// The request, and who waits for its answer.
+    pub(crate) fn put(&self) -> (Request, Client) {
+        let to = self.name();
+        let (kind, (request, poll)) = match self.clone() {
+            Ask::Health => (Kind::Health, ask(Request::Health, done)),
+            Ask::Create(name, draft, target) => {
+                (Kind::Write, ask(|reply| Request::Create { name, draft, target, reply }, Given::Connector))
+            }
+            Ask::Put(name, draft) => {
+                let given = |(_, info)| Given::Connector(info);
+                (Kind::Write, ask(|reply| Request::Put { name, draft, reply }, given))
+            }
+            Ask::Patch(name, changes) => {
+                let given = |(_, info)| Given::Connector(info);
+                (Kind::Write, ask(|reply| Request::Patch { name, changes, reply }, given))
+            }
+            Ask::Delete(name) => (Kind::End, ask(|reply| Request::Delete(name, reply), done)),
+            Ask::Stop(name) => (Kind::End, ask(|reply| Request::Stop(name, reply), done)),
+            Ask::SetTarget(name, state) => {
+                (Kind::Other, ask(|reply| Request::SetTarget(name, state, reply), done))
+            }
+            Ask::Restart(name) => (Kind::Restart, ask(|reply| Request::Restart(name, reply), done)),
+            Ask::RestartParts(name, scope) => {
+                (Kind::Other, ask(|reply| Request::RestartParts(name, scope, reply), |_| Given::Done))
+            }
+            Ask::RestartTask(id) => (Kind::Other, ask(|reply| Request::RestartTask(id, reply), done)),
+            Ask::ResetOffsets(name) => {
+                let request = |reply| Request::ModifyOffsets(name, OffsetsDraft::Reset, reply);
+                (Kind::ChangeOffsets, ask(request, |_| Given::Done))
+            }
+            Ask::Tasks(name) => (Kind::Other, ask(|reply| Request::Tasks(name, reply), |_| Given::Done)),
+            Ask::Offsets(name) => (Kind::Other, ask(|reply| Request::Offsets(name, reply), |_| Given::Done)),
+            Ask::ResetTopics(name) => (Kind::Other, ask(|reply| Request::ResetTopics(name, reply), done)),
+            Ask::Info(name) => (Kind::Other, ask(|reply| Request::Info(name, reply), Given::Connector)),
+        };
+        (request, Client { kind, name: to, text: format!("{self:?}"), poll })
+    }
+
+    /// Whom it is about; of the other requests there is nothing to say.
+    pub(crate) fn name(&self) -> ConnectorName {
+        match self {
+            Ask::Health => "-".into(),
+            Ask::Create(name, ..)
+            | Ask::Put(name, _)
+            | Ask::Patch(name, _)
+            | Ask::Delete(name)
+            | Ask::Stop(name)
+            | Ask::SetTarget(name, _)
+            | Ask::Restart(name)
+            | Ask::RestartParts(name, _)
+            | Ask::ResetOffsets(name)
+            | Ask::Tasks(name)
+            | Ask::Offsets(name)
+            | Ask::ResetTopics(name)
+            | Ask::Info(name) => name.clone(),
+            Ask::RestartTask(id) => id.connector.clone(),
         }
-        36..42 => {
-            let changes = patch(random);
-            let given = |(_, info)| Given::Connector(info);
-            (Kind::Write, ask(|reply| Request::Patch { name: to, changes, reply }, given))
-        }
-        42..50 => (Kind::End, ask(|reply| Request::Delete(to, reply), done)),
-        50..58 => (Kind::End, ask(|reply| Request::Stop(to, reply), done)),
-        58..65 => (Kind::Other, ask(|reply| Request::SetTarget(to, TargetState::Paused, reply), done)),
-        65..75 => (Kind::Other, ask(|reply| Request::SetTarget(to, TargetState::Started, reply), done)),
-        75..80 => (Kind::Restart, ask(|reply| Request::Restart(to, reply), done)),
-        80..84 => {
-            let scope = RestartScope { only_failed: random.percent(50), include_tasks: random.percent(50) };
-            (Kind::Other, ask(|reply| Request::RestartParts(to, scope, reply), |_| Given::Done))
-        }
-        84..89 => {
-            let id = TaskId { connector: to, index: random.below(3) as u32 };
-            (Kind::Other, ask(|reply| Request::RestartTask(id, reply), done))
-        }
-        89..95 => {
-            let ask = ask(|reply| Request::ModifyOffsets(to, OffsetsDraft::Reset, reply), |_| Given::Done);
-            (Kind::ChangeOffsets, ask)
-        }
-        95..96 => (Kind::Other, ask(|reply| Request::Tasks(to, reply), |_| Given::Done)),
-        96..97 => (Kind::Other, ask(|reply| Request::Offsets(to, reply), |_| Given::Done)),
-        97..98 => (Kind::Other, ask(|reply| Request::ResetTopics(to, reply), done)),
-        _ => (Kind::Other, ask(|reply| Request::Info(to, reply), |_| Given::Done)),
-    };
-    let text = format!("{request:?}");
-    (request, Client { kind, name, text, poll })
+    }
 }
 
 /// The settings of a connector: they decide how many tasks it has and what those are told.
@@ -132,15 +193,11 @@ type Poll = Box<dyn Fn() -> Option<Answer<Given>>>;
 fn ask<T: 'static>(
     request: impl FnOnce(Reply<Answer<T>>) -> Request,
     given: impl Fn(T) -> Given + 'static,
-) -> (Request, Poll) {
-    let (reply, poll) = question(given);
-    (request(reply), poll)
-}
-
-fn question<T: 'static>(given: impl Fn(T) -> Given + 'static) -> (Reply<Answer<T>>, Poll)
+) -> (Request, Poll)
 where
     Answer<T>: Unanswered,
 {
     let (reply, pending): (_, Pending<Answer<T>>) = reply();
-    (reply, Box::new(move || pending.poll().map(|answer: Result<T, HerderError>| answer.map(&given))))
+    let poll = move || pending.poll().map(|answer: Result<T, HerderError>| answer.map(&given));
+    (request(reply), Box::new(poll))
 }

@@ -4,6 +4,7 @@
 //! `cargo test --test sim` runs 2,000 seeds; `HERDSMAN_SIM_SEEDS=N` runs N of them, and `HERDSMAN_SIM_SEED=S` one. A
 //! failure prints its seed, how to run it again, and what happened last.
 
+mod calls;
 mod clients;
 mod fakes;
 mod instances;

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use herdsman::api::Settings;
-use herdsman::api::ids::{ConnectorName, Epoch, WorkerId};
+use herdsman::api::ids::{ConnectorName, WorkerId};
 use herdsman::api::source::AlterOffsets;
-use herdsman::connector::{ConnectorEvent, ConnectorEventKind};
 use herdsman::health::StartupPhase;
 use herdsman::herder::msg::{
     CommandLineConnector, ConnectorOffsets, Effect, Effects, Exit, HerderError, HerderEvent, OperationId,
@@ -19,12 +18,12 @@ use herdsman::herder::{Herder, HerderSettings, Random as SessionRandom};
 use herdsman::stdx::time::{Clock, Now};
 use herdsman::store::config_state::{ConfigState, TargetState};
 use herdsman::store::config_write::ConfigWrite;
-use herdsman::task::{TaskEvent, TaskEventKind};
 use jiff::Timestamp;
 
-use crate::clients::{self, Client};
+use crate::calls::{self, Ending, Moods, Taken};
+use crate::clients::{self, Ask, Client};
 use crate::fakes;
-use crate::instances::{Call, Instances, Told, Who};
+use crate::instances::Instances;
 use crate::random::Random;
 use crate::schedule::Schedule;
 use crate::trace::{self, Trace};
@@ -39,7 +38,7 @@ enum Coming {
     /// Something of the log of the configuration.
     Read(HerderEvent),
     /// A call of an instance ends.
-    Ends(Who, Epoch, Ending),
+    Ends(Ending),
     Validated(OperationId, Settings),
     OffsetsModified(OperationId, ConnectorName),
     /// A client asks something.
@@ -48,13 +47,6 @@ enum Coming {
     Trouble,
     /// The clock jumps.
     Jump,
-}
-
-/// A call that ends.
-struct Ending {
-    call: Call,
-    /// The outside world as the call began.
-    mood: u64,
 }
 
 /// The worker with all that surrounds it.
@@ -67,8 +59,7 @@ struct Sim<'a> {
     wakeup: Option<Instant>,
     turns: usize,
     instances: Instances,
-    /// The outside world of each connector.
-    moods: BTreeMap<ConnectorName, u64>,
+    moods: Moods,
     /// What was written and read, folded.
     configs: ConfigState,
     /// How much was written and not read, and when the last of it will be.
@@ -122,7 +113,7 @@ impl<'a> Sim<'a> {
             wakeup: None,
             turns: 0,
             instances: Instances::default(),
-            moods: BTreeMap::new(),
+            moods: Moods::default(),
             configs: ConfigState::default(),
             unread: 0,
             log_end: Duration::ZERO,
@@ -181,7 +172,11 @@ impl<'a> Sim<'a> {
                 self.unread -= 1;
                 self.deliver(event);
             }
-            Coming::Ends(who, epoch, ending) => self.end(who, epoch, ending),
+            Coming::Ends(ending) => {
+                let fails = ending.fails(&mut self.random);
+                let told = self.instances.end(ending, fails);
+                told.into_iter().for_each(|event| self.report(event));
+            }
             Coming::Validated(operation, settings) => {
                 let result = match self.random.percent(92) {
                     true => Ok(settings),
@@ -198,7 +193,7 @@ impl<'a> Sim<'a> {
                 self.deliver(HerderEvent::OffsetsModified(operation, result));
             }
             Coming::Client => {
-                let (request, client) = clients::any(&mut self.random);
+                let (request, client) = Ask::any(&mut self.random).put();
                 // Some do not stay for the answer.
                 if self.random.percent(90) {
                     self.clients.push(client);
@@ -213,103 +208,21 @@ impl<'a> Sim<'a> {
         }
     }
 
-    /// A call ends, and its instance tells.
-    fn end(&mut self, who: Who, epoch: Epoch, Ending { call, mood }: Ending) {
-        let fails = self.random.percent(match call {
-            Call::Start => 8,
-            Call::TaskConfigs => 5,
-            Call::Stop => 2,
-            Call::Pause | Call::Resume => 0,
-        });
-        match who {
-            Who::Connector(name) => {
-                let Some(instance) = self.instances.get(&Who::Connector(name.clone()), epoch) else { return };
-                let trace = format!("{call:?} failed");
-                let kind = match call {
-                    // Its errors are logged and no more.
-                    Call::Stop => ConnectorEventKind::Stopped,
-                    _ if fails => ConnectorEventKind::Failed { trace },
-                    Call::Start => ConnectorEventKind::Started,
-                    Call::TaskConfigs => {
-                        ConnectorEventKind::TaskConfigs(fakes::task_configs(&instance.settings, mood))
-                    }
-                    Call::Pause | Call::Resume => return,
-                };
-                self.report(ConnectorEvent { name, epoch, kind });
-            }
-            Who::Task(id) => {
-                let Some(instance) = self.instances.get(&Who::Task(id.clone()), epoch) else { return };
-                if instance.failed {
-                    return;
-                }
-                let kind = match call {
-                    _ if fails => TaskEventKind::Failed { trace: format!("{call:?} failed") },
-                    Call::Start if instance.paused => TaskEventKind::Paused,
-                    Call::Start => TaskEventKind::Started,
-                    Call::Pause => TaskEventKind::Paused,
-                    Call::Resume => TaskEventKind::Resumed,
-                    Call::Stop => TaskEventKind::Stopped,
-                    Call::TaskConfigs => return,
-                };
-                instance.failed = fails;
-                self.report_task(TaskEvent { id, epoch, kind });
-            }
+    /// The news of an instance; its last may come again.
+    fn report(&mut self, event: HerderEvent) {
+        if calls::is_last(&event) && self.random.percent(3) {
+            let at = self.schedule.now() + self.random.up_to(Duration::from_secs(20));
+            let again = calls::again(&event);
+            again.into_iter().for_each(|again| self.schedule.at(at, Coming::Event(again)));
         }
-    }
-
-    /// The news of a connector; the last of an instance may come again.
-    fn report(&mut self, event: ConnectorEvent) {
-        let last = matches!(event.kind, ConnectorEventKind::Failed { .. } | ConnectorEventKind::Stopped);
-        if last && self.random.percent(3) {
-            let again = self.schedule.now() + self.random.up_to(Duration::from_secs(20));
-            self.schedule.at(again, Coming::Event(HerderEvent::Connector(event.clone())));
-        }
-        self.deliver(HerderEvent::Connector(event));
-    }
-
-    fn report_task(&mut self, event: TaskEvent) {
-        let last = matches!(event.kind, TaskEventKind::Failed { .. } | TaskEventKind::Stopped);
-        if last && self.random.percent(3) {
-            let again = self.schedule.now() + self.random.up_to(Duration::from_secs(20));
-            self.schedule.at(again, Coming::Event(HerderEvent::Task(event.clone())));
-        }
-        self.deliver(HerderEvent::Task(event));
+        self.deliver(event);
     }
 
     /// Something happens to one of those that run.
     fn trouble(&mut self) {
-        let live: Vec<_> = self.instances.all_live().map(|(who, epoch)| (who.clone(), epoch)).collect();
-        if live.is_empty() {
-            return;
-        }
-        let (who, epoch) = self.random.pick(&live).clone();
+        let event = self.instances.trouble(&mut self.random, &mut self.moods);
         let soon = self.schedule.now() + self.random.up_to(Duration::from_millis(100));
-        let fails = self.random.percent(40);
-        match who {
-            Who::Connector(name) => {
-                let kind = if fails {
-                    ConnectorEventKind::Failed { trace: "lost its source".to_owned() }
-                } else {
-                    *self.moods.entry(name.clone()).or_default() += 1;
-                    ConnectorEventKind::ReconfigurationRequested
-                };
-                self.schedule
-                    .at(soon, Coming::Event(HerderEvent::Connector(ConnectorEvent { name, epoch, kind })));
-            }
-            Who::Task(id) => {
-                let who = Who::Task(id.clone());
-                let Some(instance) = self.instances.get(&who, epoch).filter(|task| !task.failed) else {
-                    return;
-                };
-                instance.failed = fails;
-                let kind = if fails {
-                    TaskEventKind::Failed { trace: "bad record".to_owned() }
-                } else {
-                    TaskEventKind::Topic("t".into())
-                };
-                self.schedule.at(soon, Coming::Event(HerderEvent::Task(TaskEvent { id, epoch, kind })));
-            }
-        }
+        event.into_iter().for_each(|event| self.schedule.at(soon, Coming::Event(event)));
     }
 
     /// One turn, and those that follow from it at once.
@@ -349,41 +262,25 @@ impl<'a> Sim<'a> {
                     self.configs.apply(record);
                 }
             }
-            HerderEvent::Connector(ConnectorEvent { name, epoch, kind }) => {
-                let told = match kind {
-                    ConnectorEventKind::Started => Told::Runs,
-                    ConnectorEventKind::Failed { .. } => Told::Failed,
-                    ConnectorEventKind::Stopped => Told::Ended,
-                    ConnectorEventKind::TaskConfigs(_) | ConnectorEventKind::ReconfigurationRequested => {
-                        return;
-                    }
-                };
-                self.note_told(&Who::Connector(name.clone()), *epoch, told);
-            }
-            HerderEvent::Task(TaskEvent { id, epoch, kind }) => {
-                let told = match kind {
-                    TaskEventKind::Started | TaskEventKind::Paused | TaskEventKind::Resumed => Told::Runs,
-                    TaskEventKind::Failed { .. } => Told::Failed,
-                    TaskEventKind::Stopped => Told::Ended,
-                    TaskEventKind::Topic(_) => return,
-                };
-                self.note_told(&Who::Task(id.clone()), *epoch, told);
-            }
-            _ => {}
-        }
-    }
-
-    fn note_told(&mut self, who: &Who, epoch: Epoch, told: Told) {
-        if let Some(instance) = self.instances.get(who, epoch)
-            && instance.told != Told::Ended
-            && !(instance.told == Told::Failed && told == Told::Runs)
-        {
-            instance.told = told;
+            _ => self.instances.note(event),
         }
     }
 
     fn carry_out(&mut self, effect: Effect, echo: &mut VecDeque<HerderEvent>) {
         self.trace.add(self.schedule.now(), || format!("    {}", trace::effect(&effect)));
+        if let Some(who) = calls::starts(&effect) {
+            assert_ne!(self.phase, StartupPhase::Stopping, "{who} starts although the worker ends");
+            assert!(!self.changing.contains(who.connector()), "{who} starts while its offsets change");
+        }
+        let effect = match self.instances.take(&self.configs, effect) {
+            Taken::Call(who, epoch, call) => {
+                let (now, takes) = (self.schedule.now(), self.random.delay());
+                let (at, ending) = self.instances.begin(now, takes, (who, epoch, call), &self.moods);
+                return self.schedule.at(at, Coming::Ends(ending));
+            }
+            Taken::Abandoned => return,
+            Taken::Other(effect) => effect,
+        };
         match effect {
             Effect::Phase(phase) => self.phase = phase,
             Effect::Publish(name, view) => match view {
@@ -396,35 +293,6 @@ impl<'a> Sim<'a> {
                 self.schedule.at(at, Coming::Validated(operation, settings));
             }
             Effect::WriteConfig(write, operation) => self.write(&write, operation, echo),
-            Effect::StartConnector { name, epoch, settings, .. } => {
-                let config = self.started(&name);
-                assert_eq!(config.settings, settings, "{name} starts with settings that are not in force");
-                assert_eq!(config.target, TargetState::Started, "{name} starts");
-                let who = Who::Connector(name);
-                self.instances.start(&who, epoch, settings.clone(), settings, false);
-                self.call(who, epoch, Call::Start);
-            }
-            Effect::MakeTaskConfigs(name, epoch) => self.call(Who::Connector(name), epoch, Call::TaskConfigs),
-            Effect::StopConnector(name, epoch) => self.call(Who::Connector(name), epoch, Call::Stop),
-            Effect::AbandonConnector(name, epoch) => self.instances.abandon(&Who::Connector(name), epoch),
-            Effect::StartTask(task) => {
-                let config = self.started(&task.id.connector);
-                let of_task = config.tasks.get(task.id.index as usize);
-                assert_eq!(of_task, Some(&task.settings), "{} starts with old settings", task.id);
-                assert_eq!(config.settings, task.connector, "{} starts with an old connector", task.id);
-                assert_eq!(
-                    (config.tasks.len(), config.target == TargetState::Paused),
-                    (task.tasks, task.paused)
-                );
-                assert_ne!(config.target, TargetState::Stopped, "{} starts", task.id);
-                let who = Who::Task(task.id);
-                self.instances.start(&who, task.epoch, task.settings, task.connector, task.paused);
-                self.call(who, task.epoch, Call::Start);
-            }
-            Effect::PauseTask(id, epoch) => self.call(Who::Task(id), epoch, Call::Pause),
-            Effect::ResumeTask(id, epoch) => self.call(Who::Task(id), epoch, Call::Resume),
-            Effect::StopTask(id, epoch) => self.call(Who::Task(id), epoch, Call::Stop),
-            Effect::AbandonTask(id, epoch) => self.instances.abandon(&Who::Task(id), epoch),
             Effect::ReadOffsets(.., reply) => reply.send(Ok(ConnectorOffsets::Source(Vec::new()))),
             Effect::ModifyOffsets(operation, name, ..) => {
                 assert_eq!(self.instances.live_of(&name).next(), None, "offsets of {name} change");
@@ -442,6 +310,15 @@ impl<'a> Sim<'a> {
             | Effect::FenceTasks(_)
             | Effect::AskForFencing(_)
             | Effect::SetLevel(..) => panic!("a worker that is alone wants nothing of a group"),
+            Effect::StartConnector { .. }
+            | Effect::MakeTaskConfigs(..)
+            | Effect::StopConnector(..)
+            | Effect::AbandonConnector(..)
+            | Effect::StartTask(_)
+            | Effect::PauseTask(..)
+            | Effect::ResumeTask(..)
+            | Effect::StopTask(..)
+            | Effect::AbandonTask(..) => unreachable!("instances take these"),
         }
     }
 
@@ -466,27 +343,6 @@ impl<'a> Sim<'a> {
             self.unread += 1;
             self.schedule.at(self.log_end, Coming::Read(event));
         }
-    }
-
-    /// The configuration of a connector of which something starts.
-    fn started(&self, name: &ConnectorName) -> herdsman::store::config_state::ConnectorConfig {
-        assert_ne!(self.phase, StartupPhase::Stopping, "{name} starts although the worker ends");
-        assert!(!self.changing.contains(name), "{name} starts while its offsets change");
-        self.configs.connector(name).unwrap_or_else(|| panic!("{name} starts and is not configured")).clone()
-    }
-
-    fn call(&mut self, who: Who, epoch: Epoch, call: Call) {
-        let (now, delay) = (self.schedule.now(), self.random.delay());
-        self.instances.call(now, &who, epoch, call);
-        let mood = self.mood(who.connector());
-        if let Some(instance) = self.instances.get(&who, epoch) {
-            instance.busy_until = instance.busy_until.max(now) + delay;
-            self.schedule.at(instance.busy_until, Coming::Ends(who, epoch, Ending { call, mood }));
-        }
-    }
-
-    fn mood(&self, name: &ConnectorName) -> u64 {
-        self.moods.get(name).copied().unwrap_or_default()
     }
 
     fn exit(&mut self, exit: Exit) {

@@ -9,7 +9,7 @@ use herdsman::herder::view::RunState;
 use herdsman::store::config_state::TargetState;
 
 use super::Sim;
-use crate::clients::{self, Client, Given, Kind};
+use crate::clients::{Ask, Client, Given, Kind};
 use crate::fakes;
 use crate::instances::{Told, Who};
 
@@ -88,7 +88,7 @@ impl Sim<'_> {
         if self.phase == StartupPhase::Stopping {
             return;
         }
-        let (request, client) = clients::health();
+        let (request, client) = Ask::Health.put();
         self.clients.push(client);
         self.deliver(HerderEvent::Request(request));
         assert_eq!(self.clients.len(), 0, "health is not answered: {:?}", self.herder.stage());
@@ -124,7 +124,7 @@ impl Sim<'_> {
                 let state = if live.told == Told::Runs { RunState::Running } else { RunState::Failed };
                 assert_eq!(status.connector.state, state, "{name} is shown in a wrong state");
                 if live.told == Told::Runs {
-                    let mood = self.mood(name);
+                    let mood = self.moods.of(name);
                     assert_eq!(
                         config.tasks,
                         fakes::task_configs(&config.settings, mood),
