@@ -1,7 +1,8 @@
 //! Clients: each asks one thing, and waits for the answer or leaves.
 
+use herdsman::api::Settings;
 use herdsman::api::ids::{ConnectorName, TaskId};
-use herdsman::herder::msg::{Answer, Draft, HerderError, OffsetsDraft, Request};
+use herdsman::herder::msg::{Answer, Draft, HerderError, OffsetsDraft, Proof, Request};
 use herdsman::herder::view::ConnectorInfo;
 use herdsman::stdx::reply::{Pending, Reply, Unanswered, reply};
 use herdsman::store::config_state::{RestartScope, TargetState};
@@ -64,6 +65,8 @@ pub(crate) enum Ask {
     Offsets(ConnectorName),
     ResetTopics(ConnectorName),
     Info(ConnectorName),
+    /// Of another worker.
+    SubmitTasks(ConnectorName, Vec<Settings>, Proof),
 }
 
 impl Ask {
@@ -135,6 +138,9 @@ impl Ask {
             Ask::Offsets(name) => (Kind::Other, ask(|reply| Request::Offsets(name, reply), |_| Given::Done)),
             Ask::ResetTopics(name) => (Kind::Other, ask(|reply| Request::ResetTopics(name, reply), done)),
             Ask::Info(name) => (Kind::Other, ask(|reply| Request::Info(name, reply), Given::Connector)),
+            Ask::SubmitTasks(name, tasks, proof) => {
+                (Kind::Other, ask(|reply| Request::SubmitTasks { name, tasks, proof, reply }, done))
+            }
         };
         (request, Client { kind, name: to, text: format!("{self:?}"), poll })
     }
@@ -155,7 +161,8 @@ impl Ask {
             | Ask::Tasks(name)
             | Ask::Offsets(name)
             | Ask::ResetTopics(name)
-            | Ask::Info(name) => name.clone(),
+            | Ask::Info(name)
+            | Ask::SubmitTasks(name, ..) => name.clone(),
             Ask::RestartTask(id) => id.connector.clone(),
         }
     }

@@ -73,6 +73,11 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// Whether it was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
     /// Whether the herder has to count with it.
     pub(crate) fn is_live(&self, who: &Who) -> bool {
         let ended = match who {

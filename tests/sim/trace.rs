@@ -5,9 +5,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use herdsman::herder::msg::Effect;
+use herdsman::group::events::{GroupEvent, MemberCommand};
+use herdsman::group::protocol::{Assignment, Metadata};
+use herdsman::herder::msg::{Effect, HerderEvent};
+use herdsman::store::status_records::StatusRecord;
 
-const LINES_MAX: usize = 120;
+const LINES_MAX: usize = 400;
 
 /// Takes lines down, or not: most seeds pass, and nobody reads theirs.
 pub(crate) struct Trace(Option<RefCell<VecDeque<String>>>);
@@ -57,6 +60,41 @@ pub(crate) fn effect(effect: &Effect) -> String {
                 view.info.tasks.len()
             )
         }
+        Effect::Member(MemberCommand::Join(protocols)) => {
+            let read = protocols.first().map(|(_, bytes)| Metadata::decode(bytes));
+            format!("Join {read:?}")
+        }
+        Effect::Member(MemberCommand::Assign { generation, assignments }) => {
+            let read = assignments.iter().map(|(id, bytes)| format!("{id}: {:?}", Assignment::decode(bytes)));
+            format!("Assign {generation} {:?}", read.collect::<Vec<_>>())
+        }
+        Effect::StartTask(task) => format!("StartTask {} {:?} {:?}", task.id, task.epoch, task.settings),
+        Effect::WriteStatus(write) => status(&write.record()),
         other => format!("{other:?}"),
+    }
+}
+
+/// An event in a line.
+pub(crate) fn event(event: &HerderEvent) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are short")]
+    match event {
+        HerderEvent::Group(GroupEvent::Assigned { generation, assignment }) => {
+            format!("Assigned {generation} {:?}", Assignment::decode(assignment))
+        }
+        HerderEvent::Group(GroupEvent::Joined { generation, member, leader, members, .. }) => {
+            let members: Vec<_> = members.iter().flatten().map(|(id, _)| id.as_str()).collect();
+            format!("Joined {generation} as {member} of {leader} {members:?}")
+        }
+        HerderEvent::StatusRead(records) => records.iter().map(status).collect(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn status(record: &StatusRecord) -> String {
+    match record {
+        StatusRecord::Status(of, Some(status)) => {
+            format!("<{of:?} {:?} {} {}>", status.state, status.worker, status.generation)
+        }
+        StatusRecord::Status(..) | StatusRecord::Topic { .. } => format!("<{record:?}>"),
     }
 }
