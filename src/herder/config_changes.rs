@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Herder;
-use super::connector_entry::Waiter;
+use super::connector_entry::{Instance, TaskConfigs, Waiter};
 use super::msg::{Answer, Effect, Effects, OperationId, Written};
 use super::operations::{Asker, Operation, Write, refuse};
 use crate::api::Settings;
@@ -43,7 +43,12 @@ impl Herder {
         if self.membership.must_lead().is_err() {
             return self.submit_tasks(now, name, &tasks, effects);
         }
-        let Some(entry) = self.connectors.get(name) else { return };
+        let is_ending = self.is_ending(name);
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        if is_ending {
+            // They would come after the stop. If that fails, they are wanted.
+            return entry.ask_for_tasks_later(now.instant);
+        }
         let operation = Operation::WritingTasks(name.clone(), entry.epoch);
         let write = ConfigWrite::Tasks { name: name.clone(), tasks: tasks.into_iter().map(stored).collect() };
         self.write_config(write, operation, effects);
@@ -52,6 +57,7 @@ impl Herder {
     /// Records were read: they are in force from here on.
     pub(super) fn config_read(
         &mut self,
+        now: Now,
         records: &[ConfigRecord],
         offset: ConfigOffset,
         effects: &mut Effects,
@@ -62,13 +68,13 @@ impl Herder {
             }
             let known = matches!(record, ConfigRecord::Connector { name, .. } if self.configs.contains(name));
             let change = self.configs.apply(record);
-            self.config_changed(change, known, effects);
+            self.config_changed(now, change, known, effects);
         }
         self.configs.read_to(offset);
     }
 
     /// Follows up on a record that was read. `known`: it changes a connector that there was.
-    fn config_changed(&mut self, change: ConfigChange, known: bool, effects: &mut Effects) {
+    fn config_changed(&mut self, now: Now, change: ConfigChange, known: bool, effects: &mut Effects) {
         match change {
             ConfigChange::ConnectorUpdated(name) => {
                 self.changed.insert(name);
@@ -78,6 +84,13 @@ impl Herder {
             }
             ConfigChange::TasksUpdated { name, .. } => {
                 self.fencing_overtaken(&name, effects);
+                self.mend_half_a_stop(now, &name);
+                if self.configs.connector(&name).is_some_and(|config| config.inconsistent)
+                    && let Some(entry) = self.connectors.get_mut(&name)
+                {
+                    // Nobody else would have them written anew.
+                    entry.ask_for_tasks();
+                }
                 self.changed.insert(name);
                 self.rejoin_for_config();
             }
@@ -98,6 +111,19 @@ impl Herder {
                 }
             }
             ConfigChange::Nothing => {}
+        }
+    }
+
+    /// A stop takes the tasks of a connector away, and then says that it is stopped. Where the second does not come,
+    /// because the leader died or could not write, the connector is asked again for its tasks.
+    fn mend_half_a_stop(&mut self, now: Now, name: &ConnectorName) {
+        let has_none = self.configs.connector(name).is_some_and(|config| config.tasks.is_empty());
+        if let Some(entry) = self.connectors.get_mut(name)
+            && has_none
+            && entry.task_configs == TaskConfigs::Settled
+            && matches!(entry.instance, Instance::Running(_))
+        {
+            entry.ask_for_tasks_later(now.instant);
         }
     }
 

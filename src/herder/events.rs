@@ -44,11 +44,7 @@ impl Herder {
                 self.task_configs_made(now, &name, tasks, effects);
             }
             (ConnectorEventKind::ReconfigurationRequested, Instance::Running(_)) => {
-                entry.task_configs = match entry.task_configs {
-                    TaskConfigs::Settled | TaskConfigs::Due => TaskConfigs::Due,
-                    TaskConfigs::DueAfter(deadline) => TaskConfigs::DueAfter(deadline),
-                    TaskConfigs::Asked | TaskConfigs::AskedAndDue => TaskConfigs::AskedAndDue,
-                };
+                entry.ask_for_tasks();
             }
             (ConnectorEventKind::Stopped, Instance::Stopping(_)) => entry.instance = Instance::Absent,
             // Late news: the instance has gone on since.
@@ -194,6 +190,15 @@ impl ConnectorEntry {
             TaskConfigs::Asked | TaskConfigs::AskedAndDue => true,
             TaskConfigs::Settled | TaskConfigs::Due | TaskConfigs::DueAfter(_) => false,
         }
+    }
+
+    /// The connector is to be asked for its tasks, once more if it is being asked.
+    pub(super) fn ask_for_tasks(&mut self) {
+        self.task_configs = match self.task_configs {
+            TaskConfigs::Settled | TaskConfigs::Due => TaskConfigs::Due,
+            TaskConfigs::DueAfter(deadline) => TaskConfigs::DueAfter(deadline),
+            TaskConfigs::Asked | TaskConfigs::AskedAndDue => TaskConfigs::AskedAndDue,
+        };
     }
 
     /// What the connector said of its tasks could not be written: it is asked again after a pause.

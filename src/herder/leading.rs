@@ -88,8 +88,7 @@ impl Herder {
     fn publish_key(&mut self, now: Now, effects: &mut Effects) {
         let Some(group) = self.membership.group() else { return };
         let rests = group.key_retry.is_some_and(|at| !at.passed(now.instant));
-        let waits_for_claim = group.settings.transactional && group.claim != Claim::Held;
-        if rests || waits_for_claim || !group.signs() || !group.keys.must_publish(now.wall) {
+        if rests || !group.wants_key(now) {
             return;
         }
         group.key_retry = None;
@@ -108,7 +107,9 @@ impl Herder {
         if let Err(why) = outcome {
             log::error!(target: TARGET, "Failed to write a new session key to the config topic: {why}");
             group.keys.publishing_failed();
-            group.key_retry = Some(Deadline::after(now.instant, DUTY_RETRY));
+            // It may have been written, and read, all the same.
+            let again = group.keys.must_publish(now.wall);
+            group.key_retry = again.then(|| Deadline::after(now.instant, DUTY_RETRY));
         }
     }
 
@@ -119,6 +120,8 @@ impl Herder {
             // Those of the start are looked at all at once when the topics are read.
             if !matches!(group.standing, Standing::Outside) {
                 group.keys.received(key);
+                // Perhaps it is the one that seemed not to be written.
+                group.key_retry = None;
             }
         }
     }

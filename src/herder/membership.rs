@@ -329,6 +329,11 @@ impl Group {
         self.version == ProtocolVersion::Sessioned
     }
 
+    /// Whether this worker is to publish a session key, and may write.
+    pub(super) fn wants_key(&self, now: Now) -> bool {
+        self.leads() && self.signs() && self.is_settled() && self.keys.must_publish(now.wall)
+    }
+
     /// Whether a health request may be answered: everything else could be served, and the coordinator has just said so.
     pub(super) fn serves(&self, now: Now) -> bool {
         let has_key = !(self.leads() && self.signs()) || self.keys.is_usable(now.wall);
@@ -382,13 +387,13 @@ impl Group {
             | Standing::Returning(_) => None,
         };
         let claim = match self.claim {
-            Claim::Failed(until) => Some(until.instant()),
-            Claim::None | Claim::Asked(_) | Claim::Held => None,
+            Claim::Failed(until) if self.leads() => Some(until.instant()),
+            Claim::Failed(_) | Claim::None | Claim::Asked(_) | Claim::Held => None,
         };
         let key = (self.leads() && self.signs()).then(|| self.keys.expires_in(now.wall)).flatten();
         // A key that has expired is on its way to be replaced.
         let key = key.filter(|left| !left.is_zero()).and_then(|left| now.instant.checked_add(left));
-        let retry = self.key_retry.map(Deadline::instant);
+        let retry = self.key_retry.filter(|_| self.wants_key(now)).map(Deadline::instant);
         [standing, claim, key, retry].into_iter().flatten().min()
     }
 }

@@ -153,8 +153,8 @@ impl Herder {
         self.settle(now, effects);
         let own = self.deadlines.first().map(|(deadline, _)| deadline.instant());
         let group = match &self.membership {
-            Membership::Alone => None,
-            Membership::Group(group) => group.next_deadline(now),
+            Membership::Group(group) if self.may_run() => group.next_deadline(now),
+            Membership::Alone | Membership::Group(_) => None,
         };
         own.into_iter().chain(group).min()
     }
@@ -188,7 +188,7 @@ impl Herder {
             HerderEvent::KafkaReached => self.kafka_reached(),
             HerderEvent::OffsetsRead(result) => self.offsets_read(result, effects),
             HerderEvent::Validated(operation, outcome) => self.validated(operation, outcome, effects),
-            HerderEvent::ConfigRead(records, offset) => self.config_read(&records, offset, effects),
+            HerderEvent::ConfigRead(records, offset) => self.config_read(now, &records, offset, effects),
             HerderEvent::ConfigWritten(operation, outcome) => {
                 self.config_written(now, operation, outcome, effects);
             }

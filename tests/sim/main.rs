@@ -5,6 +5,8 @@
 //! `HERDSMAN_SIM_SEEDS=N` runs N of them, and `HERDSMAN_SIM_SEED=S` one. A failure prints its seed, how to run it again,
 //! and what happened last.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a simulation that cannot go on has failed")]
+
 mod calls;
 mod clients;
 mod cluster;

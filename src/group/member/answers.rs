@@ -124,8 +124,11 @@ impl GroupMember {
 
     fn sync_refused(&mut self, at: Moment, error: GroupError, actions: &mut Vec<Action>) {
         let pause = self.settings.retry_backoff;
+        let mut join_at = at.now;
         match error {
             GroupError::IllegalGeneration => self.forget_generation(),
+            // A broker that has taken the group over has no round of it. It passes; Apache's worker would end.
+            GroupError::LoadInProgress => join_at += pause,
             GroupError::UnknownMemberId => {
                 self.forget_generation();
                 self.place.member = None;
@@ -139,8 +142,7 @@ impl GroupMember {
                 let why = self.refused("SyncGroup", error);
                 return self.forget_coordinator(at, why, at.now + pause, actions);
             }
-            GroupError::LoadInProgress
-            | GroupError::MemberIdRequired
+            GroupError::MemberIdRequired
             | GroupError::InconsistentProtocol
             | GroupError::InvalidGroupId
             | GroupError::InvalidSessionTimeout
@@ -149,7 +151,7 @@ impl GroupMember {
             | GroupError::Fenced
             | GroupError::Other(_) => return self.fail_with("SyncGroup", error, actions),
         }
-        self.retries.join_not_before(at.now);
+        self.retries.join_not_before(join_at);
         self.join_failed_with(error.java_class());
         self.sync_failed(error.to_string(), actions);
     }

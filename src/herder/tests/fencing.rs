@@ -90,7 +90,7 @@ impl Member {
 
     fn task_asks(&mut self, step: StartStep) -> Pending<Answer<()>> {
         let (reply, pending) = reply();
-        let (id, epoch) = self.started.last().cloned().unwrap();
+        let (id, epoch) = self.started.last().or(self.stopped.last()).cloned().unwrap();
         self.event(HerderEvent::TaskAsks(TaskQuestion { id, epoch, step, reply }));
         pending
     }

@@ -517,6 +517,8 @@ fn a_worker_joins_when_the_tasks_have_ended_that_are_no_longer_configured() {
 #[test]
 fn offsets_are_changed_after_the_rebalance_that_a_stop_has_begun() {
     let mut member = Member::leading();
+    // Nothing is to be shut out before.
+    member.herder.membership.group().expect("a group").settings.exactly_once = false;
     member.read(source("a"));
     member.join_as_leader();
     let (reply, pending) = reply::<Answer<AlterOffsets>>();

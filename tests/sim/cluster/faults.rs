@@ -193,6 +193,7 @@ impl Cluster<'_> {
         self.read_config_soon(life);
         if self.random.percent(50) && self.process(life).starts_at.is_none() {
             let why = "the broker does not answer".to_owned();
+            self.process(life).is_stalled = true;
             self.tell(life, HerderEvent::Topics(TopicsEvent::ConfigUnreadable(Some(why))));
             self.settle(life);
         }

@@ -63,6 +63,9 @@ impl Cluster<'_> {
             Effect::SubmitTasks(submit) => self.submit_tasks(life, *submit),
             Effect::ClaimConfigTopic(operation) => self.claim(life, operation),
             Effect::SetLevel(..) => {}
+            Effect::FenceTasks(_) | Effect::AskForFencing(_) => {
+                unreachable!("no source writes exactly once here")
+            }
             Effect::Exit(exit) => self.exit(life, &exit),
             Effect::StartConnector { .. }
             | Effect::MakeTaskConfigs(..)

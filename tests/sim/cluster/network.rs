@@ -263,6 +263,10 @@ impl Cluster<'_> {
 fn refusal(request: &MemberRequest, error: GroupError) -> MemberAnswer {
     match request {
         MemberRequest::Join { .. } => MemberAnswer::Join(Err(JoinRefusal { error, member: None })),
+        // The round is lost with what the coordinator knew.
+        MemberRequest::Sync { .. } if error == GroupError::LoadInProgress => {
+            MemberAnswer::Sync(Err(GroupError::RebalanceInProgress))
+        }
         MemberRequest::Sync { .. } => MemberAnswer::Sync(Err(error)),
         MemberRequest::Heartbeat { .. } => MemberAnswer::Heartbeat(Err(error)),
         MemberRequest::Leave { .. } => MemberAnswer::Leave(Err(error)),

@@ -79,6 +79,8 @@ pub(super) struct Process {
     pub(super) took: Option<Serial>,
     /// When its member heard of the coordinator last.
     pub(super) contact_at: Option<Duration>,
+    /// The reader of the config topic has said that it cannot read; the herder has heard so.
+    pub(super) is_stalled: bool,
     pub(super) is_unreadable: bool,
     /// All has ended; the member leaves.
     pub(super) is_ending: bool,
@@ -101,6 +103,7 @@ impl Process {
             unsync_backoff: common.unsync_backoff,
             keys,
             transactional: common.transactional,
+            exactly_once: false,
         };
         let made = AtomicU64::new(0);
         let fill = move |bytes: &mut [u8]| {
@@ -141,6 +144,7 @@ impl Process {
             given: BTreeMap::new(),
             took: None,
             contact_at: None,
+            is_stalled: false,
             is_unreadable: false,
             is_ending: false,
         }

@@ -52,7 +52,7 @@ impl Cluster<'_> {
         let most = *self.random.pick(&[1, 3, 100]);
         let from = self.process(life).config.position;
         let (records, position) = self.config.read(from, most);
-        if self.process(life).is_unreadable {
+        if std::mem::take(&mut self.process(life).is_stalled) {
             self.tell(life, HerderEvent::Topics(TopicsEvent::ConfigUnreadable(None)));
         }
         let process = self.process(life);

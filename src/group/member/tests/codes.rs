@@ -73,7 +73,7 @@ fn of_a_sync() {
     check(
         sync,
         &expect![[r#"
-        14: 0 close | 0 <Fatal | 0 <Fatal
+        14: 0 <RejoinNeeded(SyncFailed | 100 Join as m with meta "rebalance failed due to CoordinatorLoadInProgressException"
         15: 0 <RejoinNeeded(SyncFailed | 0 <ContactLost | 0 close | 100 find | 100 stop search | 100 connect | 100 Join as m with meta "rebalance failed due to CoordinatorNotAvailableException"
         16: 0 <RejoinNeeded(SyncFailed | 0 <ContactLost | 0 close | 100 find | 100 stop search | 100 connect | 100 Join as m with meta "rebalance failed due to NotCoordinatorException"
         22: 0 <RejoinNeeded(SyncFailed | 0 Join as m with meta "rebalance failed due to IllegalGenerationException"

@@ -182,3 +182,26 @@ fn what_runs_here_is_told_again_when_others_deny_it() {
     member.event(HerderEvent::StatusRead(vec![StatusRecord::Status(of, None)]));
     assert_eq!(member.statuses().len(), 1, "a leader took it for gone");
 }
+
+#[test]
+fn a_key_that_seemed_not_to_be_written_is_not_written_again_once_it_is_read() {
+    for read_first in [true, false] {
+        let mut member = Member::new();
+        member.event(HerderEvent::Topics(TopicsEvent::Read));
+        member.join_as_leader();
+        let (write, operation) = member.writes.remove(0);
+        let read = |member: &mut Member| write.records().into_iter().for_each(|group| member.read(group));
+        if read_first {
+            read(&mut member);
+        }
+        let failed = Err(HerderError::Failed("perhaps not taken".to_owned()));
+        member.event(HerderEvent::ConfigWritten(operation.unwrap(), failed));
+        if !read_first {
+            read(&mut member);
+        }
+        member.pass(Duration::from_secs(1));
+        assert_eq!((member.stage().as_str(), member.writes.len()), ("", 0));
+        let wakeup = member.event(HerderEvent::Wake).expect("the key expires");
+        assert!(wakeup > member.now.instant + Duration::from_secs(3000), "nothing is to be tried again");
+    }
+}
