@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::plugins::exec::launch;
+
 /// Why the process ends, as its exit code. Those that Apache Kafka Connect has too are the same.
 ///
 /// The table in `docs/reference/exit-codes.md` is made from this.
@@ -120,6 +122,9 @@ enum Command {
     Distributed(DistributedArgs),
     /// Asks a worker for its health; the exit code is 0 healthy, 1 unhealthy, 2 starting, 3 no answer.
     Health(HealthArgs),
+    /// Becomes a program of a connector; a worker starts this.
+    #[command(name = launch::SUBCOMMAND, hide = true)]
+    ExecProgram(ExecProgramArgs),
 }
 
 /// What both modes are told.
@@ -173,6 +178,13 @@ pub struct HealthArgs {
     ca_file: Option<PathBuf>,
 }
 
+/// What a worker tells the child that becomes a program.
+#[derive(Debug, Args)]
+pub struct ExecProgramArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<std::ffi::OsString>,
+}
+
 fn key_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
@@ -224,6 +236,10 @@ impl Cli {
             Command::Standalone(args) => standalone::run(&args),
             Command::Distributed(args) => distributed::run(&args),
             Command::Health(args) => health_probe::run(&args),
+            Command::ExecProgram(args) => {
+                let error = anyhow::Error::from(launch::run(&args.words));
+                Err(Failure::new(Exit::Broken, error.context("cannot become the program of a connector")))
+            }
         }
     }
 }

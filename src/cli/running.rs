@@ -60,13 +60,16 @@ impl Beginning {
     /// Runs the worker until its end.
     pub(super) fn run(self, mode: PlannedMode, args: &WorkerArgs) -> Outcome {
         let Beginning { logger, embedded, levels, signals, received, start, .. } = self;
-        let listeners = bind(match &mode {
+        let config = match &mode {
             PlannedMode::Standalone { config, .. } => &config.worker,
             PlannedMode::Distributed(config) => &config.worker,
-        })?;
+        };
+        let listeners = bind(config)?;
+        let programs = plugins::exec::Programs::of_this_process(config.exec_allowed.clone());
         let url = assemble::listeners::local_url(listeners.addresses());
         let notifier = Notifier::from_environment(|name| std::env::var_os(name), std::process::id());
-        let plan = Plan { mode, registry: plugins::registry(), listeners, levels, embedded, notifier };
+        let registry = plugins::registry_running(&programs);
+        let plan = Plan { mode, registry, listeners, levels, embedded, notifier };
         let worker = Worker::start(plan).map_err(|error| match error {
             StartError::Config(why) => wrong_settings(args, why),
             StartError::Client(why) => wrong_settings(args, why),

@@ -63,6 +63,12 @@ pub fn connector_page(source: &ConfigDef, sink: &ConfigDef) -> String {
          What every connector takes beside its own settings. Client settings stand below `producer.override.`, \
          `consumer.override.` and `admin.override.`: see [client settings](client-settings.md).\n"
     );
+    parts(&mut page, source, sink);
+    page
+}
+
+/// A table for what sources and sinks have in common, and one for each.
+fn parts(page: &mut String, source: &ConfigDef, sink: &ConfigDef) {
     let (in_source, in_sink) =
         (|key: &ConfigKey| source.key(&key.name).is_some(), |key: &ConfigKey| sink.key(&key.name).is_some());
     let parts: [(&str, Vec<&ConfigKey>); 3] = [
@@ -71,13 +77,20 @@ pub fn connector_page(source: &ConfigDef, sink: &ConfigDef) -> String {
         ("Sinks", sink.keys().filter(|key| !in_source(key)).collect()),
     ];
     for (title, keys) in parts {
-        line(&mut page, format_args!("\n## {title}\n"));
-        line(&mut page, format_args!("| Name | Type | Default | Valid | Importance | What it does |"));
-        line(&mut page, format_args!("|---|---|---|---|---|---|"));
+        line(page, format_args!("\n## {title}\n"));
+        line(page, format_args!("| Name | Type | Default | Valid | Importance | What it does |"));
+        line(page, format_args!("|---|---|---|---|---|---|"));
         for key in keys {
-            line(&mut page, format_args!("| {} |", cells(key).join(" | ")));
+            line(page, format_args!("| {} |", cells(key).join(" | ")));
         }
     }
+}
+
+/// The page of connectors that come with the worker, from the settings of their own.
+#[must_use]
+pub fn plugin_page(introduction: &str, source: &ConfigDef, sink: &ConfigDef) -> String {
+    let mut page = format!("{MADE}\n\n{introduction}\n");
+    parts(&mut page, source, sink);
     page
 }
 

@@ -116,6 +116,8 @@ pub struct WorkerConfig {
     pub offset_flush_timeout: Duration,
     /// Folders that Apache would search for plug-ins; see [`jar_folders`].
     pub plugin_path: Vec<PathBuf>,
+    /// Programs that connectors may run: paths, and folders with `/` at the end.
+    pub exec_allowed: Vec<String>,
     /// Which client settings a connector may override.
     pub override_policy: OverridePolicy,
     /// Whether `topic.creation.*` of source connectors counts.
@@ -215,6 +217,7 @@ impl WorkerConfig {
                 offset_flush_interval: parsed.get("offset.flush.interval.ms")?,
                 offset_flush_timeout: parsed.get("offset.flush.timeout.ms")?,
                 plugin_path: plugin_path(parsed)?,
+                exec_allowed: parsed.get("exec.allowed")?,
                 override_policy,
                 topic_creation: parsed.get("topic.creation.enable")?,
                 topic_tracking: parsed.get("topic.tracking.enable")?,

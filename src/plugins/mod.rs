@@ -2,6 +2,7 @@
 
 pub mod converters;
 mod decimal;
+pub mod exec;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod file;
@@ -11,11 +12,18 @@ pub mod tools;
 pub mod transforms;
 
 use crate::api::registry::Registry;
+use exec::Programs;
 
-/// All plug-ins that come with the worker.
+/// All plug-ins that come with the worker. Those that are programs of their own run none.
 pub fn registry() -> Registry {
+    registry_running(&Programs::none())
+}
+
+/// All plug-ins that come with the worker, and which programs they may run.
+pub fn registry_running(programs: &Programs) -> Registry {
     let mut registry = Registry::new();
     converters::register(&mut registry);
+    exec::register(&mut registry, programs);
     file::register(&mut registry);
     tools::register(&mut registry);
     transforms::register(&mut registry);

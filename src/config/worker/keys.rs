@@ -154,6 +154,7 @@ fn topics_and_plugins() -> Vec<WorkerKey> {
         built(ConfigKey::new("topic.tracking.allow.reset", Boolean, Low, "Whether that record may be reset over REST.").default("true")),
         built(ConfigKey::new("plugin.path", List, Low, "Where Apache Kafka Connect looks for plug-ins. This worker runs no plug-ins for the JVM: it only warns when it finds `.jar` files there.")),
         built(ConfigKey::new("plugin.discovery", String, Low, "How Apache Kafka Connect looks for plug-ins. Checked and without effect here: plug-ins are built in.").default("hybrid_warn").validator(discovery)),
+        built(ConfigKey::new("exec.allowed", List, Low, "The programs that ExecSource and ExecSink connectors may run: full paths, and folders with `/` at the end. Empty: none. Whoever may create connectors can run these as the user of the worker. An addition of herdsman.").default("")),
     ]
 }
 

@@ -9,6 +9,9 @@ mod number;
 mod simple_header;
 mod string;
 
+use crate::api::Settings;
+use crate::api::converter::Converter;
+use crate::api::error::Result;
 use crate::api::registry::Registry;
 
 /// Adds all converters.
@@ -21,4 +24,9 @@ pub fn register(registry: &mut Registry) {
     for class in number::CLASSES {
         registry.add_converter(class);
     }
+}
+
+/// A `JsonConverter`, for plug-ins whose own format is Connect's JSON.
+pub(super) fn json(settings: &Settings) -> Result<Box<dyn Converter>> {
+    (json::CLASS.create)(settings)
 }
