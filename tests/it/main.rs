@@ -16,6 +16,7 @@ mod conformance;
 mod durability;
 mod exactly_once;
 mod exactly_once_health;
+mod exec;
 mod exit_codes;
 mod hanging;
 mod health;
