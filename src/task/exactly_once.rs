@@ -33,6 +33,9 @@ use transaction::{Progress, Transactions, explained};
 
 /// How long one call may block that takes the transactional id, before the task looks whether it is to end.
 const CLAIM: Duration = Duration::from_secs(1);
+/// What the end of a task needs beyond its last commit: a call that blocks a little longer, the end of an open transaction,
+/// and that of the producer.
+const CLOSING: Duration = Duration::from_secs(2);
 /// The longest rest of a task whose records find no room: acknowledgements wake it before.
 const BLOCKED: Duration = Duration::from_millis(100);
 
@@ -212,7 +215,7 @@ impl ExactlyOnceTurns {
     }
 
     fn begin_end(&mut self, running: Box<Running>, failure: Option<ConnectError>, now: Instant) -> Next {
-        let until = now + running.stop_timeout;
+        let until = now + running.stop_timeout.saturating_sub(CLOSING).max(CLOSING / 2);
         self.phase = Phase::Ending(running, LastSteps { failure, commits: false, until });
         Next::Again
     }
