@@ -258,6 +258,10 @@ fn verdict(
             TaskRun::Failed(_) => {
                 Some(Err(HerderError::Failed(format!("Failed to start task: {name}-{index}"))))
             }
+            TaskRun::Absent if entry.awaits_other_tasks(config) => Some(Err(HerderError::Failed(format!(
+                "Task {name}-{index} was stopped, and is not started: the connector has another class now and has \
+                 not said yet what its tasks are"
+            )))),
             TaskRun::Stopping(_) | TaskRun::Absent => None,
         };
     }

@@ -22,6 +22,7 @@ impl Herder {
         if place.leader != place.member {
             // Another may write there: what was held is lost, or will be at the next try.
             group.claim = Claim::None;
+            group.key_retry = None;
             return;
         }
         let leftovers = group.statuses.leftovers(&self.configs);

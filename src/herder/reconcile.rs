@@ -189,7 +189,7 @@ impl ConnectorEntry {
 
     /// Whether the settings of the tasks are those of another class than the connector has now: nothing can be made
     /// of them. It is about to say what its tasks are, unless it has failed.
-    fn awaits_other_tasks(&self, config: &ConnectorConfig) -> bool {
+    pub(super) fn awaits_other_tasks(&self, config: &ConnectorConfig) -> bool {
         const CLASS: &str = "connector.class";
         let is_about_to_say = match self.instance {
             Instance::Absent | Instance::Starting(_) | Instance::Running(_) | Instance::Stopping(_) => true,

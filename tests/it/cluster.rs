@@ -136,6 +136,7 @@ fn work_moves_to_who_is_there_and_comes_back_after_a_restart() {
     drop(second);
     wait_until("the first has all of it", SETTLED, || running(first.url(), "sink", 4).len() == 1);
     let first = first.kill_and_restart().healthy();
-    assert_eq!(running(first.url(), "sink", 4).len(), 1, "what is configured outlives the worker");
+    let is_back = || running(first.url(), "sink", 4).len() == 1;
+    wait_until("what is configured outlives the worker", SETTLED, is_back);
     assert_eq!(first.get("/connectors/sink/config").json()["topics"], json!(topic));
 }

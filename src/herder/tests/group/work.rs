@@ -205,3 +205,17 @@ fn a_key_that_seemed_not_to_be_written_is_not_written_again_once_it_is_read() {
         assert!(wakeup > member.now.instant + Duration::from_secs(3000), "nothing is to be tried again");
     }
 }
+
+#[test]
+fn who_waits_for_a_task_that_cannot_start_is_told_so() {
+    let mut member = Member::following("a", 1);
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[("a", 0)]);
+    member.read(vec![connector("a")]);
+    let (restart, restarted) = reply::<Answer<()>>();
+    let id = TaskId { connector: "a".into(), index: 0 };
+    member.event(HerderEvent::Request(Request::RestartTask(id, restart)));
+    member.end_stopped();
+    let answer = restarted.poll().expect("it waits for ever");
+    assert!(answer.unwrap_err().to_string().contains("another class"));
+}
