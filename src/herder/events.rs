@@ -253,17 +253,7 @@ fn verdict(
         return Some(Err(HerderError::Rebalancing(STALE_CONFIGURATION.to_owned())));
     }
     if let Waiter::TaskRestarted(index, _) = waiter {
-        return match entry.tasks.get(index)?.run {
-            TaskRun::Running(..) => Some(Ok(())),
-            TaskRun::Failed(_) => {
-                Some(Err(HerderError::Failed(format!("Failed to start task: {name}-{index}"))))
-            }
-            TaskRun::Absent if entry.awaits_other_tasks(config) => Some(Err(HerderError::Failed(format!(
-                "Task {name}-{index} was stopped, and is not started: the connector has another class now and has \
-                 not said yet what its tasks are"
-            )))),
-            TaskRun::Stopping(_) | TaskRun::Absent => None,
-        };
+        return task_restarted(name, *index, config, entry);
     }
     if !is_settled(entry, config.target) {
         return None;
@@ -292,6 +282,24 @@ fn verdict(
         | Waiter::OffsetsChange(_) => true,
     };
     tasks_started.then_some(Ok(()))
+}
+
+/// What who has a task restarted is told, once it is known.
+fn task_restarted(
+    name: &ConnectorName,
+    index: u32,
+    config: &ConnectorConfig,
+    entry: &ConnectorEntry,
+) -> Option<Result<(), HerderError>> {
+    match entry.tasks.get(&index)?.run {
+        TaskRun::Running(..) => Some(Ok(())),
+        TaskRun::Failed(_) => Some(Err(HerderError::Failed(format!("Failed to start task: {name}-{index}")))),
+        TaskRun::Absent if entry.awaits_other_tasks(config) => Some(Err(HerderError::Failed(format!(
+            "Task {name}-{index} was stopped, and is not started: the connector has another class now and has not said \
+             yet what its tasks are"
+        )))),
+        TaskRun::Stopping(_) | TaskRun::Absent => None,
+    }
 }
 
 /// Whether somebody waits for the start of what is another worker's now. Only a restart is waited for in a group.

@@ -131,14 +131,15 @@ impl StatusTable {
         Some(StatusWrite { of, status, mode, entry, write })
     }
 
-    /// Whether a write that failed for the moment may be sent once more. Not if the connector or task was deleted since,
-    /// if this worker is in another generation, or, for a safe one, if something newer was written.
+    /// Whether a write that failed for the moment may be sent once more. Not if the connector or task was deleted since, if
+    /// this worker is in another generation or has written something newer, or, for a safe one, if others have. (Apache's
+    /// worker sends a plain one again behind a newer one, which then does not count.)
     pub fn may_repeat(&self, write: &StatusWrite) -> bool {
         let Some(entry) = self.entries.get(&write.of).filter(|entry| entry.serial == write.entry) else {
             return false;
         };
-        let safe = entry.last_write == write.write && yields_to_none(&write.status, entry.status.as_ref());
-        self.generation == Some(write.status.generation) && (write.mode == WriteMode::Plain || safe)
+        let is_newest = self.generation == Some(write.status.generation) && entry.last_write == write.write;
+        is_newest && (write.mode == WriteMode::Plain || yields_to_none(&write.status, entry.status.as_ref()))
     }
 
     /// What a new leader deletes: the statuses of tasks that there are no longer, and of connectors that there are no
@@ -288,7 +289,7 @@ mod tests {
         for (what, between, safe, plain) in [
             ("nothing", nothing, true, true),
             ("another worker's", theirs, false, true),
-            ("a later one of mine", mine_again, false, true),
+            ("a later one of mine", mine_again, false, false),
             ("a deletion", deleted, false, false),
             ("a deletion and a new one", deleted_and_made_anew, false, false),
             ("a generation", next_generation, false, false),
