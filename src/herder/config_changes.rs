@@ -84,7 +84,7 @@ impl Herder {
             }
             ConfigChange::TasksUpdated { name, .. } => {
                 self.fencing_overtaken(&name, effects);
-                self.mend_half_a_stop(now, &name);
+                self.question_tasks_of_others(now, &name);
                 if self.configs.connector(&name).is_some_and(|config| config.inconsistent)
                     && let Some(entry) = self.connectors.get_mut(&name)
                 {
@@ -114,12 +114,11 @@ impl Herder {
         }
     }
 
-    /// A stop takes the tasks of a connector away, and then says that it is stopped. Where the second does not come,
-    /// because the leader died or could not write, the connector is asked again for its tasks.
-    fn mend_half_a_stop(&mut self, now: Now, name: &ConnectorName) {
-        let has_none = self.configs.connector(name).is_some_and(|config| config.tasks.is_empty());
+    /// Tasks came into force that the connector here has not handed in just now. They may be those of a former owner, whose
+    /// request came late; or a stop took them away, and the leader died before it wrote that the connector is stopped. The
+    /// connector is asked again, after a pause in which the rest of a stop comes.
+    fn question_tasks_of_others(&mut self, now: Now, name: &ConnectorName) {
         if let Some(entry) = self.connectors.get_mut(name)
-            && has_none
             && entry.task_configs == TaskConfigs::Settled
             && matches!(entry.instance, Instance::Running(_))
         {

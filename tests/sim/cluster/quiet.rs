@@ -57,6 +57,8 @@ impl Cluster<'_> {
     /// Waits until all is well, and whether it stays so.
     pub(super) fn come_to_rest(&mut self) {
         let limit = self.schedule.now() + LIMIT;
+        // Something may still be on its way from before.
+        self.run_until(self.schedule.now() + STEP);
         while let Err(why) = self.verdict() {
             assert!(self.schedule.now() < limit, "after {} s: {why}", LIMIT.as_secs());
             self.run_until(self.schedule.now() + STEP);
