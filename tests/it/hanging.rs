@@ -36,10 +36,11 @@ fn let_go(worker: &Worker) {
     std::fs::write(worker.folder().join("go"), "").unwrap();
 }
 
-/// A probe that has a second for it is answered: nothing of the worker hangs.
+/// A probe that has three seconds for it is answered: nothing of the worker hangs. Before it joins again a worker waits for
+/// tasks that end, a second at most here.
 #[track_caller]
 fn is_healthy(worker: &Worker) {
-    let answer = worker.get("/health?timeout=1000&verbose=true");
+    let answer = worker.get("/health?timeout=3000&verbose=true");
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
