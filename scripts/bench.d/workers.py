@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -110,7 +111,16 @@ class Worker:
         return time.perf_counter() - self.started
 
     def create(self, name, config):
-        ask(self.url("/connectors"), "POST", {"name": name, "config": config})
+        """As a client does: asks again while the group is being rearranged."""
+        def created():
+            try:
+                ask(self.url("/connectors"), "POST", {"name": name, "config": config})
+            except urllib.error.HTTPError as error:
+                if error.code != 409:
+                    raise
+                return False
+            return True
+        until(f"{name} is created", created, 60)
 
     def tasks(self):
         """State and worker of each task of each connector."""
