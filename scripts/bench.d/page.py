@@ -14,7 +14,7 @@ others.
 
 «Times better» is Apache's number against ours, turned so that more is better. «Share of it» is our rate against a
 program that only reads lines and produces them, or consumes records and writes them, with the same library and the
-same settings (`benches/bare.rs`).
+same settings (`benches/bare`).
 
 What the numbers leave out: a JVM becomes faster in its first minute, and each round starts a fresh one, as it does after
 each restart of a worker. Broker and client share the cores, so a client that needs less leaves the broker more.

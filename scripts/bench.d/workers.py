@@ -93,8 +93,10 @@ class Worker:
         at_rest()
         self.log = open(self.folder / "log", "w")
         self.started = time.perf_counter()
+        # A process group to end it by, but no session of its own: the kernel shares the processors out between sessions
+        # first, and the load's one thread would get as much as all of the worker's.
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
-                                        cwd=self.folder, start_new_session=True)
+                                        cwd=self.folder, process_group=0)
         return self
 
     def write(self, name, lines):

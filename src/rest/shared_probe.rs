@@ -1,16 +1,16 @@
 //! Health requests that wait at the same time share one question to the herder.
 //!
-//! The first of them asks; who comes while it is unanswered joins. Each waits with its own deadline and leaves when
-//! that has passed; one of those who stay goes on listening. So a tick thread that is stuck finds one message of all
-//! the probes that came meanwhile. An answer that was given before a probe came says nothing to that probe: it asks
-//! anew.
+//! The first of them asks; who comes while it is unanswered joins. All wait on one channel, each with its own deadline.
+//! The word that the round is over wakes one of them, who passes it on: the tick thread wakes one, however many wait.
+//! And one that is stuck finds one message of all the probes that came meanwhile. An answer that was given before a
+//! probe came says nothing to that probe: it asks anew.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crossbeam_channel::{SendTimeoutError, Sender};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 
 use crate::herder::msg::{Answer, HerderEvent, Request};
-use crate::stdx::reply::{Pending, Reply, reply};
+use crate::stdx::reply::{Reply, receive};
 use crate::stdx::time::{Clock, Deadline};
 
 /// The question that is outstanding, if any. Shared by all threads that answer requests.
@@ -22,107 +22,103 @@ pub(super) struct SharedProbe {
 /// One question, and those who wait for its answer.
 #[derive(Debug)]
 struct Round {
-    pending: Pending<Answer<()>>,
-    state: Mutex<RoundState>,
-    changed: Condvar,
+    outcome: OnceLock<Outcome>,
+    /// Holds one word as soon as there is an outcome: who takes it puts it back.
+    over: (Sender<()>, Receiver<()>),
 }
 
-#[derive(Debug)]
-struct RoundState {
-    /// The answering half, until it is in the inbox.
-    unsent: Option<Reply<Answer<()>>>,
-    /// Whether one of those who wait sends the question or listens for the answer.
-    driven: bool,
-    /// Whether the herder answered that it serves requests.
-    outcome: Option<bool>,
+/// How a round ended.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    /// The herder answered: whether it serves requests.
+    Answered(bool),
+    /// The inbox was full for as long as the one who had to ask could wait.
+    NotAsked,
 }
 
 impl SharedProbe {
     /// Waits at most until `deadline` for the herder. Returns whether it answered that it serves requests.
     pub(super) fn ask(&self, inbox: &Sender<HerderEvent>, clock: Clock, deadline: Deadline) -> bool {
-        self.join().wait(inbox, clock, deadline)
+        loop {
+            let (round, question) = self.join();
+            if let Some(question) = question {
+                round.send(question, inbox, clock, deadline);
+            }
+            match round.wait(clock, deadline) {
+                Some(Outcome::Answered(serves)) => return serves,
+                Some(Outcome::NotAsked) if !deadline.left(clock.now().instant).is_zero() => {}
+                Some(Outcome::NotAsked) | None => return false,
+            }
+        }
     }
 
-    /// The round whose answer will be given from now on.
-    fn join(&self) -> Arc<Round> {
+    /// The round whose answer will be given from now on, and its question for the one who begins it.
+    fn join(&self) -> (Arc<Round>, Option<Reply<Answer<()>>>) {
         let mut current = self.round.lock().unwrap_or_else(PoisonError::into_inner);
         match &*current {
-            Some(round) if !round.pending.is_answered() => Arc::clone(round),
-            Some(_) | None => Arc::clone(current.insert(Arc::new(Round::new()))),
+            Some(round) if round.outcome.get().is_none() => (Arc::clone(round), None),
+            Some(_) | None => {
+                let (round, question) = Round::begin();
+                (Arc::clone(current.insert(round)), Some(question))
+            }
         }
     }
 }
 
 impl Round {
-    fn new() -> Self {
-        let (reply, pending) = reply();
-        let state = RoundState { unsent: Some(reply), driven: false, outcome: None };
-        Round { pending, state: Mutex::new(state), changed: Condvar::new() }
+    fn begin() -> (Arc<Self>, Reply<Answer<()>>) {
+        let round = Arc::new(Round { outcome: OnceLock::new(), over: bounded(1) });
+        let end = Arc::clone(&round);
+        let question =
+            Reply::calling(move |answer: Answer<()>| end.finish(Outcome::Answered(answer.is_ok())));
+        (round, question)
     }
 
-    fn wait(&self, inbox: &Sender<HerderEvent>, clock: Clock, deadline: Deadline) -> bool {
-        let mut state = self.lock();
-        loop {
-            if let Some(outcome) = state.outcome {
-                return outcome;
-            }
-            let left = deadline.left(clock.now().instant);
-            if left.is_zero() {
-                return false;
-            }
-            if state.driven {
-                state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-                continue;
-            }
-            state.driven = true;
-            let unsent = state.unsent.take();
-            drop(state);
-            let (unsent, outcome) = self.drive(unsent, inbox, clock, deadline);
-            *self.lock() = RoundState { unsent, driven: false, outcome };
-            // Without the lock: those who wake take it at once.
-            self.changed.notify_all();
-            state = self.lock();
+    /// The first outcome counts.
+    fn finish(&self, outcome: Outcome) {
+        self.outcome.get_or_init(|| outcome);
+        self.wake_one();
+    }
+
+    fn wake_one(&self) {
+        match self.over.0.try_send(()) {
+            // Without room the word is there already.
+            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
         }
     }
 
-    /// Sends the question, unless that was done before, and listens for the answer. Gives back what it could not send.
-    fn drive(
+    /// Puts the question into the inbox. Where that has no room until `deadline`, the round is over, and those who can
+    /// wait longer begin another. Where the tick thread has ended, the dropped question answers itself.
+    fn send(
         &self,
-        unsent: Option<Reply<Answer<()>>>,
+        question: Reply<Answer<()>>,
         inbox: &Sender<HerderEvent>,
         clock: Clock,
         deadline: Deadline,
-    ) -> (Option<Reply<Answer<()>>>, Option<bool>) {
-        if let Some(reply) = unsent {
-            let event = HerderEvent::Request(Request::Health(reply));
-            match inbox.send_timeout(event, deadline.left(clock.now().instant)) {
-                Ok(()) => {}
-                Err(SendTimeoutError::Timeout(HerderEvent::Request(Request::Health(reply)))) => {
-                    return (Some(reply), None);
-                }
-                // The tick thread has ended.
-                Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => {
-                    return (None, Some(false));
-                }
+    ) {
+        let event = HerderEvent::Request(Request::Health(question));
+        match inbox.send_timeout(event, deadline.left(clock.now().instant)) {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(question)) => {
+                self.finish(Outcome::NotAsked);
+                drop(question);
             }
-        }
-        match self.pending.wait(deadline.left(clock.now().instant)) {
-            Ok(answer) => (None, Some(answer.is_ok())),
-            Err(_timed_out) => (None, None),
+            Err(SendTimeoutError::Disconnected(question)) => drop(question),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, RoundState> {
-        // Nothing panics while the lock is held.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The outcome; none when `deadline` passes before.
+    fn wait(&self, clock: Clock, deadline: Deadline) -> Option<Outcome> {
+        if receive(&self.over.1, deadline.left(clock.now().instant)).is_ok() {
+            self.wake_one();
+        }
+        self.outcome.get().copied()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use crossbeam_channel::{Receiver, bounded};
 
     use super::*;
     use crate::herder::msg::HerderError;
@@ -166,7 +162,8 @@ mod tests {
         let reply = question(&inbox);
         std::thread::scope(|scope| {
             let late = scope.spawn(|| ask(&probe, &sender, SOON));
-            while !probe.round.lock().unwrap().as_ref().unwrap().lock().driven {
+            // The round is known to the probe, to the question, and to who has joined.
+            while probe.round.lock().unwrap().as_ref().is_none_or(|round| Arc::strong_count(round) < 3) {
                 std::thread::yield_now();
             }
             reply.send(Ok(()));
@@ -180,22 +177,26 @@ mod tests {
         let (sender, inbox) = bounded(8);
         let probe = SharedProbe::default();
         assert!(!ask(&probe, &sender, SHORT));
-        let before = probe.join();
+        let (before, _) = probe.join();
         // Nobody has taken the answer yet; it is older than the next probe all the same.
         question(&inbox).send(Ok(()));
-        assert!(!Arc::ptr_eq(&before, &probe.join()));
+        assert!(!Arc::ptr_eq(&before, &probe.join().0));
         assert!(!ask(&probe, &sender, SHORT));
         assert_eq!(inbox.len(), 1);
     }
 
     #[test]
-    fn a_full_inbox_is_no_answer_and_the_question_is_sent_by_who_stays() {
+    fn a_full_inbox_is_no_answer_and_who_stays_asks_again() {
         let (sender, inbox) = bounded(1);
         sender.send(HerderEvent::Wake).unwrap();
         let probe = SharedProbe::default();
         std::thread::scope(|scope| {
+            let hasty = scope.spawn(|| ask(&probe, &sender, SHORT));
+            while probe.round.lock().unwrap().is_none() {
+                std::thread::yield_now();
+            }
             let patient = scope.spawn(|| ask(&probe, &sender, SOON));
-            assert!(!ask(&probe, &sender, SHORT));
+            assert!(!hasty.join().unwrap());
             assert!(matches!(inbox.recv_timeout(SOON), Ok(HerderEvent::Wake)));
             question(&inbox).send(Ok(()));
             assert!(patient.join().unwrap());

@@ -1,11 +1,10 @@
 //! The two halves of a question between threads. The answering half cannot be forgotten: dropped unanswered, it
 //! answers for itself.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Select, SelectTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Select, SelectTimeoutError, Sender, bounded};
 
 /// What a [`Reply`] says when it is dropped unanswered.
 pub trait Unanswered {
@@ -20,7 +19,7 @@ pub struct Reply<T: Unanswered> {
 
 enum Target<T> {
     /// Somebody waits.
-    Waiting { sender: Sender<T>, answered: Weak<AtomicBool> },
+    Waiting { sender: Sender<T>, asker: Weak<()> },
     /// Somebody wants to be called.
     Call(Box<dyn FnOnce(T) + Send>),
 }
@@ -29,7 +28,8 @@ enum Target<T> {
 #[derive(Debug)]
 pub struct Pending<T> {
     receiver: Receiver<T>,
-    answered: Arc<AtomicBool>,
+    /// Tells the answering half that somebody is here.
+    _asker: Arc<()>,
 }
 
 /// Why a wait ended without an answer: its time was up.
@@ -39,9 +39,9 @@ pub struct TimedOut;
 /// A new question: the half that answers, and the half that waits.
 pub fn reply<T: Unanswered>() -> (Reply<T>, Pending<T>) {
     let (sender, receiver) = bounded(1);
-    let answered = Arc::new(AtomicBool::new(false));
-    let to = Some(Target::Waiting { sender, answered: Arc::downgrade(&answered) });
-    (Reply { to }, Pending { receiver, answered })
+    let asker = Arc::new(());
+    let to = Some(Target::Waiting { sender, asker: Arc::downgrade(&asker) });
+    (Reply { to }, Pending { receiver, _asker: asker })
 }
 
 impl<T: Unanswered> Reply<T> {
@@ -58,7 +58,7 @@ impl<T: Unanswered> Reply<T> {
     /// Whether anybody still waits for the answer.
     pub fn is_wanted(&self) -> bool {
         match &self.to {
-            Some(Target::Waiting { answered, .. }) => answered.strong_count() > 0,
+            Some(Target::Waiting { asker, .. }) => asker.strong_count() > 0,
             Some(Target::Call(_)) => true,
             None => false,
         }
@@ -66,10 +66,7 @@ impl<T: Unanswered> Reply<T> {
 
     fn answer(&mut self, answer: T) {
         match self.to.take() {
-            Some(Target::Waiting { sender, answered }) => {
-                if let Some(answered) = answered.upgrade() {
-                    answered.store(true, Ordering::Release);
-                }
+            Some(Target::Waiting { sender, .. }) => {
                 // The channel holds one message and this is the only one; if it is full or closed, the asker left.
                 drop(sender.try_send(answer));
             }
@@ -92,27 +89,32 @@ impl<T: Unanswered> Drop for Reply<T> {
 }
 
 impl<T: Unanswered> Pending<T> {
-    /// Waits at most `timeout` for the answer: a `recv_timeout` that sleeps at once.
+    /// Waits at most `timeout` for the answer.
     pub fn wait(&self, timeout: Duration) -> Result<T, TimedOut> {
-        // The receiver's own `recv_timeout` gives the processor away four times before it sleeps. Where many threads
-        // want to run, each time lets all of them go first; a selection sleeps at once.
-        let mut answer = Select::new();
-        answer.recv(&self.receiver);
-        match answer.select_timeout(timeout) {
-            // An error cannot be while `Reply` answers when dropped; it is said as what it would mean.
-            Ok(come) => Ok(come.recv(&self.receiver).unwrap_or_else(|_| T::unanswered())),
-            Err(SelectTimeoutError) => Err(TimedOut),
+        match receive(&self.receiver, timeout) {
+            Ok(answer) => Ok(answer),
+            // This cannot be while `Reply` answers when dropped; it is said as what it would mean.
+            Err(RecvTimeoutError::Disconnected) => Ok(T::unanswered()),
+            Err(RecvTimeoutError::Timeout) => Err(TimedOut),
         }
-    }
-
-    /// Whether the answer was given, taken or not: what is true from now on may differ from what it says.
-    pub fn is_answered(&self) -> bool {
-        self.answered.load(Ordering::Acquire)
     }
 
     /// The answer, if it has come.
     pub fn poll(&self) -> Option<T> {
         self.receiver.try_recv().ok()
+    }
+}
+
+/// Receives at most for `timeout`: the channel's `recv_timeout`, but asleep at once.
+///
+/// The channel's own gives the processor away four times before it sleeps. Where many threads want to run, each time
+/// lets all of them go first; a selection of the one channel does not.
+pub fn receive<T>(channel: &Receiver<T>, timeout: Duration) -> Result<T, RecvTimeoutError> {
+    let mut arrival = Select::new();
+    arrival.recv(channel);
+    match arrival.select_timeout(timeout) {
+        Ok(arrived) => arrived.recv(channel).map_err(|_closed| RecvTimeoutError::Disconnected),
+        Err(SelectTimeoutError) => Err(RecvTimeoutError::Timeout),
     }
 }
 
@@ -136,10 +138,8 @@ mod tests {
     fn an_answer_arrives_once() {
         let (reply, pending) = reply::<Answer>();
         assert_eq!(pending.wait(Duration::ZERO), Err(TimedOut));
-        assert!(!pending.is_answered());
         reply.send(Answer::Given(7));
         assert_eq!(pending.wait(Duration::ZERO), Ok(Answer::Given(7)));
-        assert!(pending.is_answered());
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn a_read_is_late_and_a_write_waits_while_there_is_no_broker() {
     store.write(vec![change(1, 11)], done);
     let late = store.read(&[key(1)], Clock.deadline(Duration::from_millis(300))).unwrap_err();
     assert_eq!(late.class(), ErrorClass::Retriable, "{late}");
-    assert!(!pending.is_answered());
+    assert!(pending.poll().is_none());
     broker.come_up().unwrap();
     pending.wait(SOON).unwrap().unwrap();
     assert_eq!(store.read(&[key(1)], soon()).unwrap(), [position(11)]);

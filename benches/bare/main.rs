@@ -10,9 +10,7 @@
 //! ```
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::net::TcpStream;
-use std::sync::{Arc, Barrier};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, FromClientConfig};
@@ -21,6 +19,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
+
+mod load;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
             watch(bootstrap, topic, count.parse()?, seconds.parse()?)
         }
         ["load", address, path, connections, seconds] => {
-            load(address, path, connections.parse()?, Duration::from_secs_f64(seconds.parse()?))
+            load::load(address, path, connections.parse()?, Duration::from_secs_f64(seconds.parse()?))
         }
         // Without arguments there is nothing to compare: `cargo bench` alone runs this.
         _ => {
@@ -138,77 +138,4 @@ fn watch(bootstrap: &str, topic: &str, count: i64, seconds: u64) -> Result<()> {
         producer.poll(Duration::from_millis(5));
     }
     Err(format!("not {count} records in {seconds} s; last seen: {last:?}").into())
-}
-
-/// One kept connection: sends the request again and again, and notes how long each answer took.
-fn requests(
-    mut stream: TcpStream,
-    request: &str,
-    begin: &Barrier,
-    duration: Duration,
-) -> Result<Vec<Duration>> {
-    let mut times = Vec::with_capacity(1 << 16);
-    let mut buffer = vec![0; 16 * 1024];
-    begin.wait();
-    let end = now() + duration;
-    loop {
-        let start = now();
-        if start >= end {
-            return Ok(times);
-        }
-        stream.write_all(request.as_bytes())?;
-        let mut filled = 0;
-        while !is_complete(buffer.get(..filled).unwrap_or_default())? {
-            let read = stream.read(buffer.get_mut(filled..).ok_or("the answer is too long")?)?;
-            if read == 0 {
-                return Err("the server closed the connection".into());
-            }
-            filled += read;
-        }
-        times.push(now() - start);
-    }
-}
-
-/// Whether an answer has arrived whole. One with another status than 200 is an error.
-fn is_complete(answer: &[u8]) -> Result<bool> {
-    let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(false) };
-    let text = std::str::from_utf8(answer.get(..head).unwrap_or_default())?;
-    if !text.starts_with("HTTP/1.1 200") {
-        return Err(text.lines().next().unwrap_or_default().to_owned().into());
-    }
-    let length = text.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    Ok(answer.len() >= head + 4 + length.ok_or("an answer without a length")?)
-}
-
-fn load(address: &str, path: &str, connections: usize, duration: Duration) -> Result<()> {
-    let begin = Arc::new(Barrier::new(connections));
-    let (send, results) = crossbeam_channel::bounded(connections);
-    let mut threads = Vec::new();
-    for number in 0..connections {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        let (begin, send) = (Arc::clone(&begin), send.clone());
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-        threads.push(herdsman::stdx::thread::spawn(format!("load-{number}"), 128 * 1024, move || {
-            let times = requests(stream, &request, &begin, duration);
-            drop(send.send(times));
-        })?);
-    }
-    drop(send);
-    let mut times = Vec::new();
-    for result in results {
-        times.extend(result?);
-    }
-    times.sort_unstable();
-    let at = |share: f64| {
-        let index = ((times.len() as f64 - 1.0) * share) as usize;
-        times.get(index).copied().unwrap_or_default().as_secs_f64() * 1000.0
-    };
-    let rate = times.len() as f64 / duration.as_secs_f64();
-    println!("{{\"rate\": {rate:.0}, \"p50_ms\": {:.3}, \"p99_ms\": {:.3}}}", at(0.5), at(0.99));
-    Ok(())
 }
