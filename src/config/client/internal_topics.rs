@@ -50,6 +50,14 @@ const PRODUCER_DEFAULTS: &[(&str, &str)] =
 /// its broker is back.
 const RECONNECT_MS: &str = "500";
 
+/// What every client gets unless the worker says otherwise. Clients that offer their metrics to the broker (KIP-714) keep
+/// tables for them from the start, half a megabyte each, whether it wants them or not.
+const DEFAULTS: [(&str, &str); 3] = [
+    ("bootstrap.servers", BOOTSTRAP_SERVERS),
+    ("reconnect.backoff.max.ms", RECONNECT_MS),
+    ("enable.metrics.push", "false"),
+];
+
 /// What every producer gets, in librdkafka's words.
 pub(super) const PRODUCER_FIXED: [(&str, &str); 2] = [
     // Every record of a key goes to the partition that Java chooses, where the earlier ones are.
@@ -200,8 +208,7 @@ impl Clients<'_> {
         fixed: &[(&str, &str)],
     ) -> ClientSettings {
         let mut layers = Layers::new();
-        let of_all = [("bootstrap.servers", BOOTSTRAP_SERVERS), ("reconnect.backoff.max.ms", RECONNECT_MS)];
-        add(&mut layers, of_all, "", true);
+        add(&mut layers, DEFAULTS, "", true);
         add(&mut layers, defaults.iter().copied(), "", true);
         let of_worker = self.worker.iter().filter(|(name, _)| !without.contains(&name.as_str()));
         add(&mut layers, of_worker, "", true);
@@ -255,7 +262,7 @@ mod tests {
         {
             check(client, &[("bootstrap.servers", Some("b:1")), ("security.protocol", Some("ssl"))]);
         }
-        check(&clients.admin, &[("client.id", Some("g-shared-admin"))]);
+        check(&clients.admin, &[("client.id", Some("g-shared-admin")), ("enable.metrics.push", Some("false"))]);
         check(
             &clients.offsets,
             &[
@@ -301,6 +308,13 @@ mod tests {
             ],
         );
         assert_eq!((clients.committed_consumer, clients.leader_producer), (None, None));
+    }
+
+    #[test]
+    fn metrics_go_to_the_broker_where_the_worker_says_so() {
+        let worker = [("bootstrap.servers", "b:1"), ("group.id", "g"), ("enable.metrics.push", "true")];
+        let clients = clients(&worker).unwrap();
+        check(&clients.consumer, &[("enable.metrics.push", Some("true"))]);
     }
 
     #[test]
