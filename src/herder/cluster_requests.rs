@@ -8,7 +8,7 @@ use super::membership::{Contact, Group, Membership, Standing};
 use super::msg::{
     Answer, Effect, Effects, HerderError, Proof, Request, SignatureFault, SubmitTasks, Target, TopicsEvent,
 };
-use super::operations::Operation;
+use super::operations::{Operation, Part, Writing};
 use super::session_key::{RequestSignature, SignatureError};
 use super::startup::HELD_MAX;
 use super::view::{ConnectorStatus, RunState};
@@ -150,8 +150,8 @@ impl Herder {
         let check = self.membership.must_lead().and_then(|()| self.restart_answer(&name, scope));
         match check {
             Ok(answer) => {
-                let operation = Operation::Restarting(Box::new(answer), reply);
-                self.write_config(ConfigWrite::Restart { name, scope }, operation, effects);
+                let writing = Writing::Restart(Box::new(answer), reply);
+                self.write_config(ConfigWrite::Restart { name, scope }, writing, effects);
             }
             Err(why) => effects.answer(reply, Err(why)),
         }
@@ -188,7 +188,7 @@ impl Herder {
             let why = HerderError::NotHere { target: Target::Leader, url: None };
             return self.tasks_written(now.instant, name, epoch, Err(why), effects);
         };
-        let operation = self.next_operation(Operation::WritingTasks(name.clone(), epoch));
+        let operation = self.next_operation(Operation::Writing(Writing::Tasks(name.clone(), epoch)));
         let Some(group) = self.membership.group() else { return };
         let body: Bytes = serde_json::to_vec(tasks).unwrap_or_default().into();
         let signature = if group.signs() { group.keys.sign(&body) } else { None };
@@ -217,7 +217,7 @@ impl Herder {
                     "Cannot submit non-empty set of task configs for stopped connector {name}"
                 )));
             }
-            if self.is_ending(&name) {
+            if self.is_writing(Part::End, &name) {
                 // They would come after the stop, and it would have tasks although it is stopped.
                 let why =
                     format!("Connector {name} is being stopped or deleted, so its tasks are not written");
@@ -228,7 +228,7 @@ impl Herder {
         match check {
             Ok(()) => {
                 let tasks = tasks.into_iter().map(stored).collect();
-                self.write_config(ConfigWrite::Tasks { name, tasks }, Operation::Targeting(reply), effects);
+                self.write_config(ConfigWrite::Tasks { name, tasks }, Writing::Other(reply), effects);
             }
             Err(why) => effects.answer(reply, Err(why)),
         }
@@ -254,7 +254,7 @@ impl Herder {
         effects: &mut Effects,
     ) {
         let write = ConfigWrite::LoggerLevel { namespace, level };
-        self.write_config(write, Operation::Targeting(reply), effects);
+        self.write_config(write, Writing::Other(reply), effects);
     }
 
     /// Whether this worker came into a generation: what is read from then on is news.

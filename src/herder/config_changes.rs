@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Herder;
 use super::connector_entry::{Instance, TaskConfigs, Waiter};
 use super::msg::{Answer, Effect, Effects, OperationId, Written};
-use super::operations::{Asker, Operation, Write, refuse};
+use super::operations::{Asker, Operation, Part, Write, Writing, refuse};
 use crate::api::Settings;
 use crate::api::ids::{ConfigOffset, ConnectorName, Epoch};
 use crate::stdx::time::Now;
@@ -16,8 +16,8 @@ use crate::store::config_write::ConfigWrite;
 impl Herder {
     /// Has a change written for an operation, after those before it. Some are written in several steps, and two of them
     /// at a time would mix: a connector would be stopped, and have the tasks that were on their way.
-    pub(super) fn write_config(&mut self, write: ConfigWrite, operation: Operation, effects: &mut Effects) {
-        let operation = self.next_operation(operation);
+    pub(super) fn write_config(&mut self, write: ConfigWrite, writing: Writing, effects: &mut Effects) {
+        let operation = self.next_operation(Operation::Writing(writing));
         self.writes.push_back((operation, write));
         self.write_next(effects);
     }
@@ -43,15 +43,15 @@ impl Herder {
         if self.membership.must_lead().is_err() {
             return self.submit_tasks(now, name, &tasks, effects);
         }
-        let is_ending = self.is_ending(name);
+        let is_ending = self.is_writing(Part::End, name);
         let Some(entry) = self.connectors.get_mut(name) else { return };
         if is_ending {
             // They would come after the stop. If that fails, they are wanted.
             return entry.ask_for_tasks_later(now.instant);
         }
-        let operation = Operation::WritingTasks(name.clone(), entry.epoch);
+        let writing = Writing::Tasks(name.clone(), entry.epoch);
         let write = ConfigWrite::Tasks { name: name.clone(), tasks: tasks.into_iter().map(stored).collect() };
-        self.write_config(write, operation, effects);
+        self.write_config(write, writing, effects);
     }
 
     /// Records were read: they are in force from here on.
@@ -129,23 +129,9 @@ impl Herder {
     /// Settings are about to be in force: the first write of them that still waits is theirs, and learns what it did.
     fn note_written(&mut self, connector: &ConnectorName) {
         let exists = self.configs.contains(connector);
-        let waiting = self.operations.values_mut().find_map(|operation| match operation {
-            Operation::Writing(Write { name, .. }, written @ None) if name == connector => Some(written),
-            Operation::Writing(..)
-            | Operation::Validating(_)
-            | Operation::Patching { .. }
-            | Operation::WritingTasks(..)
-            | Operation::Ending(..)
-            | Operation::Targeting(_)
-            | Operation::ModifyingOffsets(..)
-            | Operation::ReadingForOffsets(_)
-            | Operation::CatchingUp
-            | Operation::Claiming
-            | Operation::PublishingKey
-            | Operation::ReadingForTasks(_)
-            | Operation::Fencing(_)
-            | Operation::WritingTaskCount(_)
-            | Operation::Restarting(..) => None,
+        let waiting = self.operations.values_mut().find_map(|operation| {
+            let Operation::Writing(writing) = operation else { return None };
+            writing.awaits_settings_of(connector)
         });
         if let Some(written) = waiting {
             *written = Some(if exists { Written::Updated } else { Written::Created });
@@ -163,40 +149,25 @@ impl Herder {
         if self.writing.take_if(|writing| *writing == operation).is_some() {
             self.write_next(effects);
         }
-        match (self.operations.remove(&operation), outcome) {
-            (Some(Operation::Writing(write, written)), outcome) => {
+        let Some(Operation::Writing(writing)) = self.operations.remove(&operation) else { return };
+        match (writing, outcome) {
+            (Writing::Settings(write, written), outcome) => {
                 self.settings_written(write, written, outcome, effects);
             }
-            (Some(Operation::WritingTasks(name, epoch)), outcome) => {
+            (Writing::Tasks(name, epoch), outcome) => {
                 self.tasks_written(now.instant, &name, epoch, outcome, effects);
             }
-            (Some(Operation::Ending(name, reply)), Ok(())) => {
+            (Writing::End(name, reply), Ok(())) => {
                 self.answer_written(&name, Waiter::Stopped(reply), effects);
             }
-            (Some(Operation::PublishingKey), outcome) => self.key_published(now, outcome),
-            (Some(Operation::WritingTaskCount(name)), outcome) => {
+            (Writing::End(_, reply) | Writing::Other(reply), outcome) => effects.answer(reply, outcome),
+            (Writing::SessionKey, outcome) => self.key_published(now, outcome),
+            (Writing::TaskCount(name), outcome) => {
                 self.task_count_written(operation, &name, &outcome, effects);
             }
-            (Some(Operation::Restarting(answer, reply)), outcome) => {
+            (Writing::Restart(answer, reply), outcome) => {
                 effects.answer(reply, outcome.map(|()| *answer));
             }
-            (Some(Operation::Ending(_, reply) | Operation::Targeting(reply)), outcome) => {
-                effects.answer(reply, outcome);
-            }
-            (
-                Some(
-                    Operation::Validating(_)
-                    | Operation::Patching { .. }
-                    | Operation::ModifyingOffsets(..)
-                    | Operation::ReadingForOffsets(_)
-                    | Operation::CatchingUp
-                    | Operation::ReadingForTasks(_)
-                    | Operation::Fencing(_)
-                    | Operation::Claiming,
-                )
-                | None,
-                _,
-            ) => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::connector_entry::{ConnectorEntry, Instance, TaskConfigs, TaskRun, Waiter};
 use super::membership::Share;
 use super::msg::{Effect, Effects, Exit, HerderError, STALE_CONFIGURATION};
+use super::operations::Part;
 use super::view::{RunState, Status};
 use super::{Herder, is_settled, not_found};
 use crate::api::Settings;
@@ -69,7 +70,8 @@ impl Herder {
         effects: &mut Effects,
     ) {
         // What an earlier instance said may be about to come into force.
-        let (is_ending, is_overtaken) = (self.is_ending(name), self.is_writing_tasks(name));
+        let (is_ending, is_overtaken) =
+            (self.is_writing(Part::End, name), self.is_writing(Part::Tasks, name));
         let changed = self.configs.connector(name).is_some_and(|config| {
             config.target == TargetState::Started && (is_overtaken || config.tasks_differ(&tasks))
         });

@@ -14,7 +14,7 @@ use super::msg::{
     Answer, AskForFencing, Effect, Effects, FenceTasks, HerderError, OperationId, Proof, Target, TaskQuestion,
 };
 use super::not_found;
-use super::operations::{OffsetsRequest, Operation};
+use super::operations::{CatchUp, OffsetsRequest, Operation, Writing};
 use super::session_key::RequestSignature;
 use crate::api::ids::{ConnectorName, TaskId};
 use crate::api::registry::ConnectorClass;
@@ -162,7 +162,7 @@ impl Herder {
         }
         group.reads_for_tasks = true;
         let (unread, timeout) = (std::mem::take(&mut group.unread), group.settings.sync_timeout);
-        let operation = self.next_operation(Operation::ReadingForTasks(unread));
+        let operation = self.next_operation(Operation::CatchingUp(CatchUp::Tasks(unread)));
         effects.push(Effect::CatchUp(operation, timeout));
     }
 
@@ -279,7 +279,7 @@ impl Herder {
     }
 
     fn write_task_count(&mut self, name: ConnectorName, count: u32, effects: &mut Effects) -> OperationId {
-        let operation = self.next_operation(Operation::WritingTaskCount(name.clone()));
+        let operation = self.next_operation(Operation::Writing(Writing::TaskCount(name.clone())));
         let write = ConfigWrite::TaskCount { name, count };
         effects.push(Effect::WriteConfig(write, Some(operation)));
         operation

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Herder;
 use super::membership::{Claim, Standing};
 use super::msg::{Answer, Effect, Effects, HerderError, OperationId};
-use super::operations::Operation;
+use super::operations::{Operation, Writing};
 use crate::stdx::time::{Deadline, Now};
 use crate::store::config_write::ConfigWrite;
 
@@ -65,6 +65,7 @@ impl Herder {
 
     /// The config topic is this leader's to write, or could not be claimed.
     pub(super) fn claimed(&mut self, now: Now, operation: OperationId, outcome: Result<(), String>) {
+        self.operations.remove(&operation);
         let Some(group) = self.membership.group() else { return };
         if group.claim != Claim::Asked(operation) {
             return;
@@ -99,7 +100,7 @@ impl Herder {
             Err(why) => return self.key_published(now, Err(HerderError::Failed(why))),
         };
         let key = group.keys.make(now.wall, |bytes| bytes.copy_from_slice(&random));
-        self.write_config(ConfigWrite::SessionKey(key), Operation::PublishingKey, effects);
+        self.write_config(ConfigWrite::SessionKey(key), Writing::SessionKey, effects);
     }
 
     /// The session key was written and read back, or could not be.

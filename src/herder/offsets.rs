@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::connector_entry::Waiter;
 use super::fencing::Fencer;
 use super::msg::{Answer, Effect, Effects, HerderError, OffsetsChange, OffsetsDraft, Request};
-use super::operations::{OffsetsRequest, Operation};
+use super::operations::{CatchUp, OffsetsRequest, Operation};
 use super::{Herder, class_of, not_found};
 use crate::api::ids::{ConnectorName, TopicPartition};
 use crate::api::offset::{OffsetMap, OffsetValue};
@@ -24,7 +24,8 @@ impl Herder {
             (Err(why), _) => effects.answer(request.reply, Err(why)),
             (Ok(()), None) => self.modify_offsets(request, effects),
             (Ok(()), Some(timeout)) => {
-                let operation = self.next_operation(Operation::ReadingForOffsets(Box::new(request)));
+                let read_for = CatchUp::Offsets(Box::new(request));
+                let operation = self.next_operation(Operation::CatchingUp(read_for));
                 effects.push(Effect::CatchUp(operation, timeout));
             }
         }

@@ -1,4 +1,5 @@
-//! Operations that go on outside and come back as events: checks and writes of settings, changes of offsets.
+//! Operations that go on outside and come back as events, and what each says of itself: checks and writes of settings,
+//! changes of offsets.
 
 use super::fencing::Unread;
 use super::msg::{Answer, Draft, Effect, Effects, Exit, HerderError, OffsetsDraft, OperationId, Written};
@@ -32,39 +33,81 @@ pub(super) struct Write {
     pub(super) asker: Asker,
 }
 
-/// What goes on outside.
+/// What goes on outside. Each kind has an event of its own that ends it.
 #[derive(Debug)]
 pub(super) enum Operation {
     /// Settings are checked.
     Validating(Write),
-    /// Settings are written; known from when they were read back is whether they made the connector.
-    Writing(Write, Option<Written>),
     /// Changes of settings wait for the end of another write of them: what was checked would undo it.
     Patching { name: ConnectorName, changes: Draft, reply: Reply<Answer<(Written, ConnectorInfo)>> },
-    /// What this instance of a connector said of its tasks is written.
-    WritingTasks(ConnectorName, Epoch),
-    /// A deletion or a stop is written.
-    Ending(ConnectorName, Reply<Answer<()>>),
-    /// A pause or resume is written.
-    Targeting(Reply<Answer<()>>),
+    /// A change of what is configured is written.
+    Writing(Writing),
+    /// The config topic is read to its end.
+    CatchingUp(CatchUp),
     /// Offsets are changed.
     ModifyingOffsets(ConnectorName, Reply<Answer<AlterOffsets>>),
-    /// The config topic is read to its end, so that a change of offsets finds what others have written there.
-    ReadingForOffsets(Box<OffsetsRequest>),
-    /// The config topic is read to its end for an assignment.
-    CatchingUp,
     /// The config topic is claimed by this leader.
     Claiming,
-    /// A session key is written.
-    PublishingKey,
-    /// The config topic is read to its end for tasks that write exactly once.
-    ReadingForTasks(Vec<Unread>),
     /// Earlier tasks of a connector are shut out.
     Fencing(ConnectorName),
-    /// That they were shut out is written.
-    WritingTaskCount(ConnectorName),
-    /// A restart of parts of a connector is written; the answer tells which.
-    Restarting(Box<ConnectorStatus>, Reply<Answer<ConnectorStatus>>),
+}
+
+/// A change of what is configured, on its way to the config store.
+#[derive(Debug)]
+pub(super) enum Writing {
+    /// Settings; known from when they were read back is whether they made the connector.
+    Settings(Write, Option<Written>),
+    /// What this instance of a connector said of its tasks.
+    Tasks(ConnectorName, Epoch),
+    /// A deletion or a stop.
+    End(ConnectorName, Reply<Answer<()>>),
+    /// That a connector is paused or runs, tasks that another worker hands in, a level of the log: who asks is told that
+    /// it is written.
+    Other(Reply<Answer<()>>),
+    /// A session key.
+    SessionKey,
+    /// That earlier tasks of a connector were shut out.
+    TaskCount(ConnectorName),
+    /// A restart of parts of a connector; the answer tells which.
+    Restart(Box<ConnectorStatus>, Reply<Answer<ConnectorStatus>>),
+}
+
+/// What of a connector is being written, as far as others have to mind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Settings,
+    /// What an instance of it here said of its tasks.
+    Tasks,
+    /// That it ends.
+    End,
+}
+
+/// What the config topic is read to its end for.
+#[derive(Debug)]
+pub(super) enum CatchUp {
+    /// An assignment.
+    Assignment,
+    /// A change of offsets, which must find what others have written there.
+    Offsets(Box<OffsetsRequest>),
+    /// Tasks that write exactly once.
+    Tasks(Vec<Unread>),
+}
+
+impl Writing {
+    fn part(&self) -> Option<(&ConnectorName, Part)> {
+        match self {
+            Writing::Settings(write, _) => Some((&write.name, Part::Settings)),
+            Writing::Tasks(name, _) => Some((name, Part::Tasks)),
+            Writing::End(name, _) => Some((name, Part::End)),
+            Writing::Other(_) | Writing::SessionKey | Writing::TaskCount(_) | Writing::Restart(..) => None,
+        }
+    }
+
+    /// The settings of a connector were read: if they may be these, what they did is to be noted here.
+    pub(super) fn awaits_settings_of(&mut self, connector: &ConnectorName) -> Option<&mut Option<Written>> {
+        let Writing::Settings(write, written @ None) = self else { return None };
+        (write.name == *connector).then_some(written)
+    }
 }
 
 /// A change of offsets that waits.
@@ -86,7 +129,7 @@ impl Herder {
         let Some(Operation::Validating(write)) = self.operations.remove(&operation) else { return };
         let Write { name, target, asker } = write;
         let asker = match asker {
-            Asker::Patch { changes, reply, .. } if self.is_being_written(&name) => {
+            Asker::Patch { changes, reply, .. } if self.is_writing(Part::Settings, &name) => {
                 self.next_operation(Operation::Patching { name, changes, reply });
                 return;
             }
@@ -105,7 +148,7 @@ impl Herder {
         match outcome.and_then(may_write) {
             Ok(settings) => {
                 let write = ConfigWrite::Connector { name: name.clone(), settings, target };
-                self.write_config(write, Operation::Writing(Write { name, target, asker }, None), effects);
+                self.write_config(write, Writing::Settings(Write { name, target, asker }, None), effects);
             }
             Err(why) => refuse(asker, why, effects),
         }
@@ -120,7 +163,9 @@ impl Herder {
         let conflict = |why: &str| Err(HerderError::Conflict(format!("Connector {name} {why}")));
         let exists = self.configs.contains(name);
         match asker {
-            Asker::CommandLine { .. } | Asker::Create(_) if exists || self.is_being_written(name) => {
+            Asker::CommandLine { .. } | Asker::Create(_)
+                if exists || self.is_writing(Part::Settings, name) =>
+            {
                 conflict("already exists")
             }
             Asker::Create(_) | Asker::Put(_) if !exists && self.is_on_command_line(name) => {
@@ -130,36 +175,10 @@ impl Herder {
         }
     }
 
-    fn is_being_written(&self, name: &ConnectorName) -> bool {
-        self.operations.values().any(|operation| match operation {
-            Operation::Writing(write, _) => write.name == *name,
-            Operation::Validating(_)
-            | Operation::Patching { .. }
-            | Operation::WritingTasks(..)
-            | Operation::Ending(..)
-            | Operation::Targeting(_)
-            | Operation::ModifyingOffsets(..)
-            | Operation::ReadingForOffsets(_)
-            | Operation::CatchingUp
-            | Operation::Claiming
-            | Operation::PublishingKey
-            | Operation::ReadingForTasks(_)
-            | Operation::Fencing(_)
-            | Operation::WritingTaskCount(_)
-            | Operation::Restarting(..) => false,
-        })
-    }
-
-    /// Whether a deletion or a stop of a connector is being written.
-    pub(super) fn is_ending(&self, name: &ConnectorName) -> bool {
-        let of = |operation: &Operation| matches!(operation, Operation::Ending(ending, _) if ending == name);
-        self.operations.values().any(of)
-    }
-
-    /// Whether what an instance of a connector said of its tasks is being written.
-    pub(super) fn is_writing_tasks(&self, name: &ConnectorName) -> bool {
-        let of = |operation: &Operation| matches!(operation, Operation::WritingTasks(of, _) if of == name);
-        self.operations.values().any(of)
+    /// Whether this part of a connector is being written, or waits for that.
+    pub(super) fn is_writing(&self, part: Part, name: &ConnectorName) -> bool {
+        let is_it = |operation: &Operation| matches!(operation, Operation::Writing(writing) if writing.part() == Some((name, part)));
+        self.operations.values().any(is_it)
     }
 
     /// A change of offsets is done: the connector may run again.
@@ -187,8 +206,8 @@ impl Herder {
         if !self.configs.contains(&name) {
             return effects.answer(reply, Err(not_found(&name)));
         }
-        let operation = Operation::Ending(name.clone(), reply);
-        self.write_config(ConfigWrite::Removed(name), operation, effects);
+        let writing = Writing::End(name.clone(), reply);
+        self.write_config(ConfigWrite::Removed(name), writing, effects);
     }
 
     /// Writes that a connector has no tasks, and then that it is stopped.
@@ -199,8 +218,8 @@ impl Herder {
         if let Err(why) = self.membership.must_lead() {
             return effects.answer(reply, Err(why));
         }
-        let operation = Operation::Ending(name.clone(), reply);
-        self.write_config(ConfigWrite::Stopped(name), operation, effects);
+        let writing = Writing::End(name.clone(), reply);
+        self.write_config(ConfigWrite::Stopped(name), writing, effects);
     }
 
     /// Writes that a connector is paused or runs.
@@ -214,7 +233,7 @@ impl Herder {
         if !self.configs.contains(&name) {
             return effects.answer(reply, Err(unknown(&name)));
         }
-        self.write_config(ConfigWrite::Target { name, state }, Operation::Targeting(reply), effects);
+        self.write_config(ConfigWrite::Target { name, state }, Writing::Other(reply), effects);
     }
 }
 

@@ -17,7 +17,7 @@ use super::Herder;
 use super::connector_entry::ConnectorEntry;
 use super::membership::{Contact, Group, Membership, Place, READS_MAX, Reading, Resolving, Standing};
 use super::msg::{Effect, Effects, Exit, OperationId};
-use super::operations::Operation;
+use super::operations::{CatchUp, Operation};
 use crate::api::ids::{ConnectorName, Generation, MemberId, TaskId};
 use crate::group::division::TaskCounts;
 use crate::group::events::{GroupEvent, MemberCommand};
@@ -344,7 +344,7 @@ impl Herder {
 
     /// Has the config topic read to its end, within the time that one try has.
     fn catch_up(&mut self, effects: &mut Effects) -> OperationId {
-        let operation = self.next_operation(Operation::CatchingUp);
+        let operation = self.next_operation(Operation::CatchingUp(CatchUp::Assignment));
         if let Some(group) = self.membership.group() {
             effects.push(Effect::CatchUp(operation, group.settings.sync_timeout));
         }
@@ -359,20 +359,21 @@ impl Herder {
         outcome: Result<(), String>,
         effects: &mut Effects,
     ) {
-        match self.operations.remove(&operation) {
-            Some(Operation::CatchingUp) => {}
-            Some(Operation::ReadingForOffsets(request)) => {
-                return self.read_for_offsets(*request, outcome, effects);
-            }
-            Some(Operation::ReadingForTasks(unread)) => {
-                return self.read_for_tasks(unread, &outcome, effects);
-            }
-            Some(other) => {
-                self.operations.insert(operation, other);
-                return;
-            }
-            None => return,
+        let Some(Operation::CatchingUp(read_for)) = self.operations.remove(&operation) else { return };
+        match read_for {
+            CatchUp::Assignment => self.caught_up_for_assignment(now, operation, outcome, effects),
+            CatchUp::Offsets(request) => self.read_for_offsets(*request, outcome, effects),
+            CatchUp::Tasks(unread) => self.read_for_tasks(unread, &outcome, effects),
         }
+    }
+
+    fn caught_up_for_assignment(
+        &mut self,
+        now: Now,
+        operation: OperationId,
+        outcome: Result<(), String>,
+        effects: &mut Effects,
+    ) {
         let Some(group) = self.membership.group() else { return };
         let reads_for_this = match &group.standing {
             Standing::Resolving(_, resolving) => resolving.reading == Reading::Now(operation),
