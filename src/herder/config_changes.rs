@@ -84,7 +84,7 @@ impl Herder {
             }
             ConfigChange::TasksUpdated { name, .. } => {
                 self.fencing_overtaken(&name, effects);
-                self.question_tasks_of_others(now, &name);
+                self.question_tasks(now, &name);
                 if self.configs.connector(&name).is_some_and(|config| config.inconsistent)
                     && let Some(entry) = self.connectors.get_mut(&name)
                 {
@@ -93,6 +93,10 @@ impl Herder {
                 }
                 self.changed.insert(name);
                 self.rejoin_for_config();
+            }
+            ConfigChange::TasksOverwritten(name) => {
+                self.question_tasks(now, &name);
+                self.changed.insert(name);
             }
             ConfigChange::TargetChanged(name) => {
                 self.changed.insert(name);
@@ -114,10 +118,11 @@ impl Herder {
         }
     }
 
-    /// Tasks came into force that the connector here has not handed in just now. They may be those of a former owner, whose
-    /// request came late; or a stop took them away, and the leader died before it wrote that the connector is stopped. The
-    /// connector is asked again, after a pause in which the rest of a stop comes.
-    fn question_tasks_of_others(&mut self, now: Now, name: &ConnectorName) {
+    /// Tasks were read that the connector here has not handed in just now. They may be those of a former owner, whose
+    /// request came late; or a stop took them away, and the leader died before it wrote that the connector is stopped; or it
+    /// died before it wrote their commit, and they are only in the way of those in force. The connector is asked again, after
+    /// a pause in which the rest of a stop or of the tasks comes.
+    fn question_tasks(&mut self, now: Now, name: &ConnectorName) {
         if let Some(entry) = self.connectors.get_mut(name)
             && entry.task_configs == TaskConfigs::Settled
             && matches!(entry.instance, Instance::Running(_))

@@ -3,13 +3,17 @@
 //! Pure. Standalone mode folds what it wrote itself; distributed mode what it reads from the config topic, where the
 //! tasks of a connector come one by one and count together with the commit that follows them. A compacted topic may have
 //! lost tasks before a commit, or the settings of a connector before its tasks: such tasks never count.
+//!
+//! A leader may end between tasks and their commit. What was in force stays so for whoever has read it, but compaction may
+//! take it away: then who comes later finds the connector inconsistent. So tasks that were written over are to be written
+//! again, even if they are the same.
 
 use std::collections::BTreeMap;
 
 use super::config_records::{ConfigRecord, StoredSettings};
 use super::session_key::SessionKey;
 use crate::api::Settings;
-use crate::api::ids::{ConfigOffset, ConnectorName};
+use crate::api::ids::{ConfigOffset, ConnectorName, TaskId};
 
 /// What a user wants of a connector, apart from its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,13 +83,16 @@ pub struct ConnectorConfig {
     pub tasks_made_from: Settings,
     /// Tasks were committed of which some are missing. Nothing runs until new ones are written.
     pub inconsistent: bool,
+    /// Some of the tasks were written over, and no commit has followed: who reads the topic from its beginning may not find
+    /// what is in force here.
+    pub overwritten: bool,
 }
 
 impl ConnectorConfig {
     /// Whether tasks that the connector would have now are others than those in force, or were made from other settings
-    /// of the connector: then they are to be written.
+    /// of the connector, or those in force are not what the topic has: then they are to be written.
     pub fn tasks_differ(&self, tasks: &[Settings]) -> bool {
-        self.inconsistent || self.tasks != tasks || self.tasks_made_from != self.settings
+        self.inconsistent || self.overwritten || self.tasks != tasks || self.tasks_made_from != self.settings
     }
 }
 
@@ -120,6 +127,8 @@ pub enum ConfigChange {
         /// The tasks that were written anew.
         tasks: Vec<u32>,
     },
+    /// The first of the tasks in force was written over: those will do only until the commit that should follow.
+    TasksOverwritten(ConnectorName),
     /// A user wants something else of a connector.
     TargetChanged(ConnectorName),
     /// There is a new session key.
@@ -153,11 +162,7 @@ impl ConfigState {
             ConfigRecord::Connector { name, settings } => self.connector_read(name, settings),
             ConfigRecord::Removed(name) => self.connector_removed(name),
             ConfigRecord::Target { name, state } => self.target_read(name, *state),
-            ConfigRecord::Task { id, settings } => {
-                let deferred = self.of_name(&id.connector).deferred.get_or_insert_default();
-                deferred.insert(id.index, with_values(settings));
-                ConfigChange::Nothing
-            }
+            ConfigRecord::Task { id, settings } => self.task_read(id, settings),
             ConfigRecord::Commit { name, tasks } => self.tasks_committed(name, *tasks),
             ConfigRecord::TaskCount { name, count } => {
                 let records = self.of_name(name);
@@ -245,6 +250,7 @@ impl ConfigState {
                     tasks_revision: revision,
                     tasks_made_from: Settings::new(),
                     inconsistent: std::mem::take(&mut records.inconsistent),
+                    overwritten: false,
                 };
                 self.connectors.insert(name.clone(), config);
             }
@@ -279,6 +285,18 @@ impl ConfigState {
         }
     }
 
+    fn task_read(&mut self, id: &TaskId, settings: &StoredSettings) -> ConfigChange {
+        let deferred = self.of_name(&id.connector).deferred.get_or_insert_default();
+        deferred.insert(id.index, with_values(settings));
+        match self.connectors.get_mut(&id.connector) {
+            Some(config) if (id.index as usize) < config.tasks.len() && !config.overwritten => {
+                config.overwritten = true;
+                ConfigChange::TasksOverwritten(id.connector.clone())
+            }
+            Some(_) | None => ConfigChange::Nothing,
+        }
+    }
+
     fn tasks_committed(&mut self, name: &ConnectorName, count: u32) -> ConfigChange {
         let records = self.names.entry(name.clone()).or_default();
         let Some(config) = self.connectors.get_mut(name) else {
@@ -291,6 +309,7 @@ impl ConfigState {
         let mut updated: Vec<u32> = written.keys().copied().collect();
         // Records of tasks beyond the count may be left from when there were more.
         let tasks: Vec<Settings> = (0..count).zip(written).map_while(in_its_place).collect();
+        config.overwritten = false;
         config.inconsistent = u32::try_from(tasks.len()) != Ok(count);
         config.tasks_revision = self.last;
         if config.inconsistent {

@@ -70,7 +70,8 @@ fn the_config_topic_comes_to_what_it_comes_to_in_apache() {
 /// An event as Apache's store gives it.
 fn event(change: &ConfigChange, record: &ConfigRecord) -> Option<Json> {
     Some(match change {
-        ConfigChange::Nothing => return None,
+        // Apache's listener is not told when tasks are read.
+        ConfigChange::Nothing | ConfigChange::TasksOverwritten(_) => return None,
         ConfigChange::ConnectorUpdated(name) => json!(["onConnectorConfigUpdate", name]),
         ConfigChange::ConnectorRemoved(name) => json!(["onConnectorConfigRemove", name]),
         ConfigChange::TargetChanged(name) => json!(["onConnectorTargetStateChange", name]),

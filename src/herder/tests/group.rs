@@ -1,5 +1,6 @@
 //! A worker in a group: into a generation, through a rebalance, and what a health request waits for.
 
+mod tasks;
 mod work;
 
 use std::sync::Arc;
@@ -48,7 +49,10 @@ pub(super) struct Member {
     /// Tasks that were started and not stopped since, and those that were stopped.
     pub(super) started: Vec<(TaskId, Epoch)>,
     pub(super) stopped: Vec<(TaskId, Epoch)>,
+    started_instances: Vec<(ConnectorName, Epoch)>,
     stopped_instances: Vec<(ConnectorName, Epoch)>,
+    /// Connectors that were asked for their tasks since the last look.
+    asked_for_tasks: Vec<(ConnectorName, Epoch)>,
     /// What was written of connectors and tasks since the last look, e.g. `a-0 UNASSIGNED`.
     said: Vec<String>,
     /// Changes of offsets that are under way.
@@ -105,7 +109,9 @@ impl Member {
             submitted: 0,
             started: Vec::new(),
             stopped: Vec::new(),
+            started_instances: Vec::new(),
             stopped_instances: Vec::new(),
+            asked_for_tasks: Vec::new(),
             said: Vec::new(),
             modified: 0,
             exits: Vec::new(),
@@ -142,7 +148,11 @@ impl Member {
                 }
                 Effect::WriteStatusRecords(records) => self.said.extend(records.iter().map(said)),
                 Effect::ModifyOffsets(..) => self.modified += 1,
-                Effect::StartConnector { name, .. } => self.called.push(format!("start {name}")),
+                Effect::StartConnector { name, epoch, .. } => {
+                    self.called.push(format!("start {name}"));
+                    self.started_instances.push((name, epoch));
+                }
+                Effect::MakeTaskConfigs(name, epoch) => self.asked_for_tasks.push((name, epoch)),
                 Effect::StopConnector(name, epoch) => {
                     self.called.push(format!("stop {name}"));
                     self.stopped_instances.push((name, epoch));

@@ -45,6 +45,7 @@ fn show(state: &ConfigState) -> String {
                 let tasks: Vec<_> = config.tasks.iter().map(text).collect();
                 line += &format!(" tasks [{}] of {}", tasks.join(" "), text(&config.tasks_made_from));
                 line += if config.inconsistent { " inconsistent" } else { "" };
+                line += if config.overwritten { " overwritten" } else { "" };
             }
             None => line += " none",
         }
@@ -127,6 +128,42 @@ fn a_commit_whose_tasks_are_gone_leaves_the_connector_inconsistent_until_new_one
             c: STARTED {v=1} tasks [] of {} inconsistent, pending fencing
         "#]],
     );
+}
+
+/// The leader ended between tasks and their commit, and the cleaner came: who has read what was in force before knows that
+/// it is to be written again.
+#[test]
+fn tasks_that_were_written_over_are_to_be_written_again_even_if_they_are_the_same() {
+    let log = r#"
+        connector-c {"properties":{"v":"1"}}
+        task-c-0 {"properties":{"t":"0"}}
+        task-c-1 {"properties":{"t":"1"}}
+        commit-c {"tasks":2}
+        task-c-0 {"properties":{"t":"2"}}
+        "#;
+    check(
+        log,
+        &expect![[r#"
+            c: STARTED {v=1} tasks [{t=0} {t=1}] of {v=1} overwritten, deferred [0], generation 0, pending fencing
+        "#]],
+    );
+    let log = records(log);
+    let compacted = log.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, record)| record);
+    let (mut lived, mut late) = (fold(&log), fold(compacted));
+    let of = |state: &ConfigState| state.connector(&"c".into()).unwrap().clone();
+    assert_eq!((of(&late).tasks.len(), of(&late).inconsistent), (0, true));
+    let in_force = of(&lived).tasks;
+    assert!(of(&lived).tasks_differ(&in_force), "who comes late has none of them");
+    let again =
+        ConfigWrite::Tasks { name: "c".into(), tasks: in_force.iter().cloned().map(stored).collect() };
+    for record in again.records().concat() {
+        lived.apply(&record);
+        late.apply(&record);
+    }
+    for state in [lived, late] {
+        assert_eq!(of(&state).tasks, in_force);
+        assert!(!of(&state).tasks_differ(&in_force));
+    }
 }
 
 #[test]
@@ -266,7 +303,10 @@ fn each_record_tells_what_it_changed() {
         (r#"task-c-0 {"properties":{}}"#, ConfigChange::Nothing),
         (r#"task-c-1 {"properties":{}}"#, ConfigChange::Nothing),
         (r#"commit-c {"tasks":2}"#, updated(&[0, 1])),
-        (r#"commit-c {"tasks":0}"#, updated(&[])),
+        (r#"task-c-2 {"properties":{}}"#, ConfigChange::Nothing),
+        (r#"task-c-1 {"properties":{}}"#, ConfigChange::TasksOverwritten("c".into())),
+        (r#"task-c-0 {"properties":{}}"#, ConfigChange::Nothing),
+        (r#"commit-c {"tasks":0}"#, updated(&[0, 1, 2])),
         (r#"tasks-fencing-c {"task-count":2}"#, ConfigChange::Nothing),
         (r#"target-state-c {"state":"PAUSED"}"#, ConfigChange::TargetChanged("c".into())),
         ("target-state-c -", ConfigChange::Nothing),

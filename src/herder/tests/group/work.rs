@@ -47,13 +47,13 @@ impl Member {
 }
 
 /// A connector of a class that there is.
-fn known(name: &str) -> ConfigRecord {
+pub(super) fn known(name: &str) -> ConfigRecord {
     let settings = Settings::from([("connector.class".to_owned(), CLASS.to_owned())]);
     ConfigRecord::Connector { name: name.into(), settings: stored(settings) }
 }
 
 /// So many tasks, in force.
-fn tasks_of(name: &str, count: u32) -> Vec<ConfigRecord> {
+pub(super) fn tasks_of(name: &str, count: u32) -> Vec<ConfigRecord> {
     let task = |index| ConfigRecord::Task {
         id: TaskId { connector: name.into(), index },
         settings: stored(Settings::new()),

@@ -1,0 +1,66 @@
+//! The tasks that a connector says it has: when it is asked, and when what it says is written.
+
+use super::work::{known, tasks_of};
+use super::*;
+
+impl Member {
+    /// A member that leads and runs a connector with so many tasks; the connector has said what they are.
+    fn leading_with_tasks(count: usize) -> Self {
+        let mut member = Member::leading();
+        member.read([vec![known("a")], tasks_of("a", count as u32)].concat());
+        member.join_as_leader();
+        member.start_connectors();
+        member.say_tasks(count);
+        assert!(member.writes.is_empty(), "they are in force");
+        member
+    }
+
+    /// Connectors that were started run.
+    fn start_connectors(&mut self) {
+        for (name, epoch) in std::mem::take(&mut self.started_instances) {
+            let kind = ConnectorEventKind::Started;
+            self.event(HerderEvent::Connector(ConnectorEvent { name, epoch, kind }));
+        }
+    }
+
+    /// The connector that was asked says that it has so many tasks.
+    fn say_tasks(&mut self, count: usize) {
+        let (name, epoch) = self.asked_for_tasks.pop().expect("nobody is asked");
+        let kind = ConnectorEventKind::TaskConfigs(vec![Settings::new(); count]);
+        self.event(HerderEvent::Connector(ConnectorEvent { name, epoch, kind }));
+    }
+
+    /// Whether a connector is asked for its tasks within the time in which it should be.
+    fn asks_again(&mut self) -> bool {
+        self.pass(Duration::from_secs(1));
+        !self.asked_for_tasks.is_empty()
+    }
+}
+
+#[test]
+fn tasks_that_a_leader_did_not_finish_writing_are_written_again() {
+    let mut member = Member::leading_with_tasks(2);
+    let [task, ..] = &tasks_of("a", 2)[..] else { panic!("a task") };
+    member.read(vec![task.clone()]);
+    assert!(member.writes.is_empty() && member.asked_for_tasks.is_empty(), "the rest may be on its way");
+    assert!(member.asks_again());
+    member.say_tasks(2);
+    let written: Vec<_> = member.writes.iter().map(|(write, _)| write.clone()).collect();
+    let again = ConfigWrite::Tasks { name: "a".into(), tasks: vec![stored(Settings::new()); 2] };
+    assert_eq!(written, [again], "who reads the topic later may find neither the old nor the new ones");
+    member.write_all();
+    member.join_as_leader();
+    assert!(!member.asks_again());
+}
+
+#[test]
+fn tasks_that_others_finish_writing_are_not_written_again() {
+    let mut member = Member::leading_with_tasks(2);
+    for record in tasks_of("a", 2) {
+        member.read(vec![record]);
+    }
+    member.join_as_leader();
+    assert!(member.asks_again(), "the connector may think otherwise");
+    member.say_tasks(2);
+    assert!(member.writes.is_empty());
+}
