@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Herder;
-use super::connector_entry::{Instance, TaskConfigs, Waiter};
+use super::connector_entry::Waiter;
 use super::msg::{Answer, Effect, Effects, OperationId, Written};
 use super::operations::{Asker, Operation, Part, Write, Writing, refuse};
 use crate::api::Settings;
@@ -84,7 +84,7 @@ impl Herder {
             }
             ConfigChange::TasksUpdated { name, .. } => {
                 self.fencing_overtaken(&name, effects);
-                self.question_tasks(now, &name);
+                self.question_committed_tasks(now, &name);
                 if self.configs.connector(&name).is_some_and(|config| config.inconsistent)
                     && let Some(entry) = self.connectors.get_mut(&name)
                 {
@@ -95,7 +95,7 @@ impl Herder {
                 self.rejoin_for_config();
             }
             ConfigChange::TasksOverwritten(name) => {
-                self.question_tasks(now, &name);
+                self.question_overwritten_tasks(now.instant, &name);
                 self.changed.insert(name);
             }
             ConfigChange::TargetChanged(name) => {
@@ -118,16 +118,30 @@ impl Herder {
         }
     }
 
-    /// Tasks were read that the connector here has not handed in just now. They may be those of a former owner, whose
-    /// request came late; or a stop took them away, and the leader died before it wrote that the connector is stopped; or it
-    /// died before it wrote their commit, and they are only in the way of those in force. The connector is asked again, after
-    /// a pause in which the rest of a stop or of the tasks comes.
-    fn question_tasks(&mut self, now: Now, name: &ConnectorName) {
+    /// Tasks were committed. If they are not what the connector here has had written, they may be those of a former owner,
+    /// whose request came late; or a stop took them away, and the leader died before it wrote that the connector is stopped.
+    /// The connector is asked again, after a pause in which the rest of a stop comes.
+    fn question_committed_tasks(&mut self, now: Now, name: &ConnectorName) {
+        let is_being_written = self.is_writing(Part::Tasks, name);
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        let in_force = self.configs.connector(name).map(|config| &config.tasks);
+        if entry.handed_in.is_none() {
+            entry.question_tasks(now.instant, is_being_written);
+        } else if entry.handed_in.as_ref() == in_force {
+            entry.handed_in = None;
+        }
+        // Its own are yet to be read: they take the place of these.
+    }
+
+    /// A task was read that takes the place of one in force. Perhaps no commit follows: the connector is asked again after a
+    /// pause in which it would, unless the task is its own.
+    fn question_overwritten_tasks(&mut self, now: Instant, name: &ConnectorName) {
+        let is_overwritten = self.configs.connector(name).is_some_and(|config| config.overwritten);
         if let Some(entry) = self.connectors.get_mut(name)
-            && entry.task_configs == TaskConfigs::Settled
-            && matches!(entry.instance, Instance::Running(_))
+            && is_overwritten
+            && entry.handed_in.is_none()
         {
-            entry.ask_for_tasks_later(now.instant);
+            entry.question_tasks(now, false);
         }
     }
 
@@ -222,7 +236,12 @@ impl Herder {
             return;
         }
         self.changed.insert(name.clone());
-        let Err(why) = outcome else { return entry.task_configs_done() };
+        let Err(why) = outcome else {
+            entry.task_configs_done();
+            // Others may have begun to write since.
+            return self.question_overwritten_tasks(now, name);
+        };
+        entry.handed_in = None;
         log::warn!("cannot write the tasks of connector {name} and will try again: {why}");
         entry.ask_for_tasks_later(now);
         let waiters = std::mem::take(&mut entry.waiters);

@@ -178,6 +178,8 @@ pub(super) struct ConnectorEntry {
     pub(super) restart: bool,
     pub(super) task_configs: TaskConfigs,
     pub(super) task_configs_backoff: Backoff,
+    /// The tasks of this instance that are being written or were, until they are read.
+    pub(super) handed_in: Option<Vec<Settings>>,
     pub(super) tasks: BTreeMap<u32, TaskEntry>,
     pub(super) topics: BTreeSet<Arc<str>>,
     pub(super) waiters: Vec<Waiter>,
@@ -197,6 +199,7 @@ impl ConnectorEntry {
             restart: false,
             task_configs: TaskConfigs::Settled,
             task_configs_backoff: Backoff::new(TASK_CONFIGS_RETRY_FIRST, TASK_CONFIGS_RETRY_LONGEST),
+            handed_in: None,
             tasks: BTreeMap::new(),
             topics: BTreeSet::new(),
             waiters: Vec::new(),

@@ -76,10 +76,12 @@ impl Herder {
             config.target == TargetState::Started && (is_overtaken || config.tasks_differ(&tasks))
         });
         let Some(entry) = self.connectors.get_mut(name) else { return };
+        entry.handed_in = None;
         if changed && is_ending {
             // They would come after the stop, and it would have tasks although it is stopped.
             entry.ask_for_tasks_later(now.instant);
         } else if changed {
+            entry.handed_in = Some(tasks.clone());
             self.write_tasks(now, name, tasks, effects);
         } else {
             entry.task_configs_done();
@@ -201,6 +203,21 @@ impl ConnectorEntry {
             TaskConfigs::DueAfter(deadline) => TaskConfigs::DueAfter(deadline),
             TaskConfigs::Asked | TaskConfigs::AskedAndDue => TaskConfigs::AskedAndDue,
         };
+    }
+
+    /// What is configured may be other than what a running connector has said of its tasks: it is asked again after a pause.
+    /// If what it said was read, but whoever writes it has yet to say so, `is_being_written`, then it is asked after that.
+    pub(super) fn question_tasks(&mut self, now: Instant, is_being_written: bool) {
+        if !matches!(self.instance, Instance::Running(_)) {
+            return;
+        }
+        match self.task_configs {
+            TaskConfigs::Settled => self.ask_for_tasks_later(now),
+            TaskConfigs::Asked if is_being_written => self.task_configs = TaskConfigs::AskedAndDue,
+            // What it will say is compared with what is in force then.
+            TaskConfigs::Asked | TaskConfigs::AskedAndDue => {}
+            TaskConfigs::Due | TaskConfigs::DueAfter(_) => {}
+        }
     }
 
     /// What the connector said of its tasks could not be written: it is asked again after a pause.

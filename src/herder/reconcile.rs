@@ -142,6 +142,7 @@ impl ConnectorEntry {
         });
         self.instance = Instance::Starting(config.revision);
         self.task_configs = TaskConfigs::Due;
+        self.handed_in = None;
     }
 
     /// Nothing of the connector itself is to run: its status tells why.

@@ -45,7 +45,7 @@ pub(super) struct Member {
     pub(super) reads: Vec<OperationId>,
     pub(super) fencings: Vec<FenceTasks>,
     pub(super) asked: Vec<AskForFencing>,
-    submitted: usize,
+    submits: Vec<OperationId>,
     /// Tasks that were started and not stopped since, and those that were stopped.
     pub(super) started: Vec<(TaskId, Epoch)>,
     pub(super) stopped: Vec<(TaskId, Epoch)>,
@@ -106,7 +106,7 @@ impl Member {
             reads: Vec::new(),
             fencings: Vec::new(),
             asked: Vec::new(),
-            submitted: 0,
+            submits: Vec::new(),
             started: Vec::new(),
             stopped: Vec::new(),
             started_instances: Vec::new(),
@@ -141,7 +141,7 @@ impl Member {
                 Effect::Member(command) => self.commands.push(command),
                 Effect::WriteConfig(write, operation) => self.writes.push((write, operation)),
                 Effect::CatchUp(operation, _) => self.reads.push(operation),
-                Effect::SubmitTasks(_) => self.submitted += 1,
+                Effect::SubmitTasks(submit) => self.submits.push(submit.operation),
                 Effect::WriteStatus(write) => {
                     self.said.push(said(&write.record()));
                     self.statuses.push(write);

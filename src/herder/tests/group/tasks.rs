@@ -15,6 +15,25 @@ impl Member {
         member
     }
 
+    /// A member that another leads; its connector has said that it has so many tasks, which are not written yet.
+    fn following_with_tasks(count: usize) -> Self {
+        let mut member = Member::new();
+        member.event(HerderEvent::Topics(TopicsEvent::Read));
+        member.joins_with();
+        member.read(vec![known("a")]);
+        member.assigned_by_other(1, &["a"], &[]);
+        member.start_connectors();
+        member.say_tasks(count);
+        assert_eq!(member.submits.len(), 1);
+        member
+    }
+
+    /// The leader says that it has written the tasks, or that it could not.
+    fn submitted(&mut self, outcome: Answer<()>) {
+        let operation = self.submits.pop().expect("no tasks were handed in");
+        self.event(HerderEvent::ConfigWritten(operation, outcome));
+    }
+
     /// Connectors that were started run.
     fn start_connectors(&mut self) {
         for (name, epoch) in std::mem::take(&mut self.started_instances) {
@@ -63,4 +82,49 @@ fn tasks_that_others_finish_writing_are_not_written_again() {
     assert!(member.asks_again(), "the connector may think otherwise");
     member.say_tasks(2);
     assert!(member.writes.is_empty());
+}
+
+#[test]
+fn a_connector_is_not_asked_about_the_tasks_that_it_has_handed_in() {
+    for read_first in [true, false] {
+        let mut member = Member::following_with_tasks(2);
+        if read_first {
+            member.read(tasks_of("a", 2));
+            member.submitted(Ok(()));
+        } else {
+            member.submitted(Ok(()));
+            tasks_of("a", 2).into_iter().for_each(|record| member.read(vec![record]));
+        }
+        assert!(!member.asks_again(), "read first: {read_first}");
+        member.read(tasks_of("a", 1));
+        assert!(member.asks_again(), "nobody here has handed in those");
+    }
+}
+
+#[test]
+fn a_connector_is_asked_about_tasks_that_come_after_its_own() {
+    for answered_first in [true, false] {
+        let mut member = Member::following_with_tasks(2);
+        member.read(tasks_of("a", 1));
+        if answered_first {
+            member.submitted(Ok(()));
+        }
+        assert!(!member.asks_again(), "its own are yet to come");
+        member.read(tasks_of("a", 2));
+        member.read(tasks_of("a", 1));
+        if !answered_first {
+            member.submitted(Ok(()));
+        }
+        assert!(member.asks_again(), "answered first: {answered_first}");
+    }
+}
+
+#[test]
+fn a_connector_is_asked_again_when_its_tasks_could_not_be_handed_in() {
+    let mut member = Member::following_with_tasks(2);
+    member.submitted(Err(HerderError::Failed("no answer".to_owned())));
+    assert!(member.asks_again());
+    member.read(tasks_of("a", 2));
+    member.say_tasks(2);
+    assert_eq!(member.submits.len(), 0, "they were written all the same");
 }
