@@ -16,10 +16,60 @@ use crate::store::config_write::ConfigWrite;
 impl Herder {
     /// Has a change written for an operation, after those before it. Some are written in several steps, and two of them
     /// at a time would mix: a connector would be stopped, and have the tasks that were on their way.
-    pub(super) fn write_config(&mut self, write: ConfigWrite, writing: Writing, effects: &mut Effects) {
+    ///
+    /// What waits here is wanted: there are never more than clients that wait, and for each connector one set of tasks and
+    /// one count of them, and a session key.
+    pub(super) fn write_config(
+        &mut self,
+        write: ConfigWrite,
+        writing: Writing,
+        effects: &mut Effects,
+    ) -> OperationId {
+        self.drop_unwanted_writes(effects);
         let operation = self.next_operation(Operation::Writing(writing));
         self.writes.push_back((operation, write));
         self.write_next(effects);
+        operation
+    }
+
+    /// A client may have left while its change waited, and a connector may have been started anew: a topic that cannot be
+    /// written for long would collect them.
+    fn drop_unwanted_writes(&mut self, effects: &mut Effects) {
+        let is_wanted = |operation: &OperationId| match self.operations.get(operation) {
+            Some(Operation::Writing(writing)) => self.is_write_wanted(*operation, writing),
+            Some(
+                Operation::Validating(_)
+                | Operation::Patching { .. }
+                | Operation::CatchingUp(_)
+                | Operation::ModifyingOffsets(..)
+                | Operation::Claiming
+                | Operation::Fencing(_),
+            )
+            | None => false,
+        };
+        let waiting = self.writes.iter().map(|(operation, _)| *operation);
+        let unwanted: Vec<_> = waiting.filter(|operation| !is_wanted(operation)).collect();
+        self.writes.retain(|(operation, _)| !unwanted.contains(operation));
+        for operation in unwanted {
+            if let Some(Operation::Writing(Writing::Settings(write, _))) = self.operations.remove(&operation)
+            {
+                self.go_on_with_patches(&write.name, effects);
+            }
+        }
+    }
+
+    fn is_write_wanted(&self, operation: OperationId, writing: &Writing) -> bool {
+        match writing {
+            Writing::Settings(write, _) => write.asker.is_wanted(),
+            Writing::Tasks(name, epoch) => {
+                let entry = self.connectors.get(name);
+                entry.is_some_and(|entry| entry.epoch == *epoch && entry.is_asked())
+            }
+            Writing::End(_, reply) | Writing::Other(reply) => reply.is_wanted(),
+            Writing::SessionKey => true,
+            Writing::TaskCount(name) => self.is_under_way(name, operation),
+            Writing::Restart(_, reply) => reply.is_wanted(),
+        }
     }
 
     /// Has the next change written, if none is on its way.
@@ -211,7 +261,12 @@ impl Herder {
             }
             Err(why) => refuse(asker, why, effects),
         }
-        let waits = |it: &Operation| matches!(it, Operation::Patching { name: of, .. } if *of == name);
+        self.go_on_with_patches(&name, effects);
+    }
+
+    /// Settings are not being written any more: those who wanted to change them may.
+    fn go_on_with_patches(&mut self, name: &ConnectorName, effects: &mut Effects) {
+        let waits = |it: &Operation| matches!(it, Operation::Patching { name: of, .. } if of == name);
         let patches = self.operations.iter().filter(|(_, operation)| waits(operation)).map(|(id, _)| *id);
         for patch in patches.collect::<Vec<_>>() {
             if let Some(Operation::Patching { name, changes, reply }) = self.operations.remove(&patch) {

@@ -10,6 +10,7 @@
 
 use super::Herder;
 use super::connector_entry::TaskRun;
+use super::membership::Membership;
 use super::msg::{
     Answer, AskForFencing, Effect, Effects, FenceTasks, HerderError, OperationId, Proof, Target, TaskQuestion,
 };
@@ -279,10 +280,8 @@ impl Herder {
     }
 
     fn write_task_count(&mut self, name: ConnectorName, count: u32, effects: &mut Effects) -> OperationId {
-        let operation = self.next_operation(Operation::Writing(Writing::TaskCount(name.clone())));
-        let write = ConfigWrite::TaskCount { name, count };
-        effects.push(Effect::WriteConfig(write, Some(operation)));
-        operation
+        let write = ConfigWrite::TaskCount { name: name.clone(), count };
+        self.write_config(write, Writing::TaskCount(name), effects)
     }
 
     /// The earlier tasks of a connector were shut out, or could not be: if nothing was configured meanwhile, the record
@@ -348,9 +347,10 @@ impl Herder {
         self.fencing_ends(name, &Err(HerderError::Conflict(why)), effects);
     }
 
-    fn is_under_way(&mut self, name: &ConnectorName, operation: OperationId) -> bool {
-        let fencing = self.membership.group().and_then(|group| group.fencings.get(name));
-        fencing.is_some_and(|fencing| fencing.operation == operation)
+    /// Whether a round of fencing has not ended, and the operation is the last step of it so far.
+    pub(super) fn is_under_way(&self, name: &ConnectorName, operation: OperationId) -> bool {
+        let Membership::Group(group) = &self.membership else { return false };
+        group.fencings.get(name).is_some_and(|fencing| fencing.operation == operation)
     }
 
     fn fencing_ends(&mut self, name: &ConnectorName, outcome: &Answer<()>, effects: &mut Effects) {

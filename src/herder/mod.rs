@@ -115,7 +115,7 @@ pub struct Herder {
     last_operation: OperationId,
     /// The write of the config store that is on its way.
     writing: Option<OperationId>,
-    /// Those that come after it.
+    /// Those that come after it, all of them wanted.
     writes: VecDeque<(OperationId, ConfigWrite)>,
     /// Health requests that cannot be answered yet.
     probes: Vec<Reply<Answer<()>>>,

@@ -25,6 +25,17 @@ pub(super) enum Asker {
     Patch { changes: Draft, base: Revision, reply: Reply<Answer<(Written, ConnectorInfo)>> },
 }
 
+impl Asker {
+    /// Whether anybody still waits for the answer.
+    pub(super) fn is_wanted(&self) -> bool {
+        match self {
+            Asker::CommandLine { .. } => true,
+            Asker::Create(reply) => reply.is_wanted(),
+            Asker::Put(reply) | Asker::Patch { reply, .. } => reply.is_wanted(),
+        }
+    }
+}
+
 /// A connector's settings on their way to the config store.
 #[derive(Debug)]
 pub(super) struct Write {

@@ -249,6 +249,11 @@ impl World {
         self.herder.connectors[name].waiters.len()
     }
 
+    /// How many changes wait to be written.
+    pub(super) fn unwritten(&self) -> usize {
+        self.herder.writes.len()
+    }
+
     /// The running or last started instance of a connector reports something of itself.
     pub(super) fn connector_reports(&mut self, name: &str, kind: ConnectorEventKind) {
         let epoch = self.last_epoch(name);

@@ -200,3 +200,36 @@ fn what_a_write_did_is_known_when_it_is_read_back() {
     good(&delete);
     assert_eq!((good(&first).0, good(&second).0), (Written::Created, Written::Updated));
 }
+
+#[test]
+fn changes_that_nobody_waits_for_any_more_are_not_kept() {
+    let mut world = World::running("a", 1);
+    world.hold_log();
+    let pausing = world.target("a", TargetState::Paused);
+    for _ in 0..100 {
+        drop(world.target("a", TargetState::Paused));
+    }
+    let resuming = world.target("a", TargetState::Started);
+    assert_eq!(world.unwritten(), 1, "one is on its way, and one waits");
+    world.release_log();
+    good(&pausing);
+    good(&resuming);
+}
+
+#[test]
+fn who_waits_for_settings_that_are_not_written_any_more_goes_on() {
+    let mut world = World::running("a", 1);
+    world.hold_log();
+    let pausing = world.target("a", TargetState::Paused);
+    let put = world.put("a", &[("topic", "u")]);
+    let changes = [("value".to_owned(), Some("1".to_owned()))];
+    let patch = world.ask(|reply| Request::Patch { name: "a".into(), changes: changes.into(), reply });
+    none(&patch);
+    drop(put);
+    let resuming = world.target("a", TargetState::Started);
+    world.release_log();
+    good(&pausing);
+    good(&resuming);
+    let (_, info) = good(&patch);
+    assert_eq!((info.config["topic"].as_str(), info.config["value"].as_str()), ("t", "1"));
+}
