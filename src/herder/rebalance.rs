@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::Herder;
 use super::connector_entry::ConnectorEntry;
-use super::membership::{Contact, Group, Membership, Place, READS_MAX, Reading, Resolving, Standing};
+use super::membership::{Claim, Contact, Group, Membership, Place, READS_MAX, Reading, Resolving, Standing};
 use super::msg::{Effect, Effects, Exit, OperationId};
 use super::operations::{CatchUp, Operation};
 use crate::api::ids::{ConnectorName, Generation, MemberId, TaskId};
@@ -275,6 +275,10 @@ impl Herder {
         place.leader = assignment.leader.clone();
         let delay = assignment.delay;
         place.rejoin_at = (!delay.is_zero()).then(|| Deadline::after(now.instant, delay));
+        if !group.was_in_the_one_before(generation) {
+            // Others may have led meanwhile.
+            group.claim = Claim::None;
+        }
         group.last_completed = Some(generation);
         let resolving = Resolving {
             to: assignment.config_offset,
@@ -453,6 +457,11 @@ impl Group {
             | Standing::Resolving(..)
             | Standing::Stable(_) => self.standing = Standing::Clearing,
         }
+    }
+
+    /// Whether this worker came into the generation before this one, so that it knows who led then.
+    fn was_in_the_one_before(&self, generation: Generation) -> bool {
+        self.last_completed.and_then(|last| last.number().checked_add(1)) == Some(generation.number())
     }
 
     /// What was taken from this worker ends now; what it was given begins when the assignment is in force. Returns the

@@ -1,5 +1,6 @@
 //! A worker in a group: into a generation, through a rebalance, and what a health request waits for.
 
+mod leading;
 mod tasks;
 mod work;
 
@@ -46,6 +47,7 @@ pub(super) struct Member {
     pub(super) fencings: Vec<FenceTasks>,
     pub(super) asked: Vec<AskForFencing>,
     submits: Vec<OperationId>,
+    claims: Vec<OperationId>,
     /// Tasks that were started and not stopped since, and those that were stopped.
     pub(super) started: Vec<(TaskId, Epoch)>,
     pub(super) stopped: Vec<(TaskId, Epoch)>,
@@ -107,6 +109,7 @@ impl Member {
             fencings: Vec::new(),
             asked: Vec::new(),
             submits: Vec::new(),
+            claims: Vec::new(),
             started: Vec::new(),
             stopped: Vec::new(),
             started_instances: Vec::new(),
@@ -141,6 +144,7 @@ impl Member {
                 Effect::Member(command) => self.commands.push(command),
                 Effect::WriteConfig(write, operation) => self.writes.push((write, operation)),
                 Effect::CatchUp(operation, _) => self.reads.push(operation),
+                Effect::ClaimConfigTopic(operation) => self.claims.push(operation),
                 Effect::SubmitTasks(submit) => self.submits.push(submit.operation),
                 Effect::WriteStatus(write) => {
                     self.said.push(said(&write.record()));

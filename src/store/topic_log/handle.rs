@@ -107,7 +107,7 @@ impl LogHandle {
         }
     }
 
-    /// Claims write privileges for the config topic, unless this worker has them: a former leader cannot write any more
+    /// Claims write privileges for the config topic, anew if this worker had them: a former leader cannot write any more
     /// then. For the leader, where exactly-once support is prepared or enabled.
     pub fn claim(&self, deadline: Deadline, done: Reply<LogAnswer>) {
         self.ask_leader(done, |done| LeaderCommand::Claim { deadline, done });

@@ -104,11 +104,12 @@ impl Writer {
         }
     }
 
+    /// A producer of an earlier claim proves nothing: another leader may have come between, and it would only be found out
+    /// by a write that fails.
     fn claim(&mut self, deadline: Deadline) -> LogAnswer {
-        if self.producer.is_none() {
-            self.producer = Some(TransactionalLogProducer::claim(&self.settings, CLAIM, deadline)?);
-            log::info!("this worker has claimed write privileges for the config topic");
-        }
+        self.producer = None;
+        self.producer = Some(TransactionalLogProducer::claim(&self.settings, CLAIM, deadline)?);
+        log::info!("this worker has claimed write privileges for the config topic");
         Ok(())
     }
 

@@ -1,0 +1,77 @@
+//! What a leader has to have before it serves.
+
+use super::*;
+
+impl Member {
+    /// The config topic is this leader's to write.
+    fn claimed(&mut self) {
+        let operation = self.claims.pop().expect("it claims nothing");
+        self.event(HerderEvent::Claimed(operation, Ok(())));
+    }
+
+    /// Comes back into the group, as its only member, when so many generations have been without this worker.
+    fn leads_after(&mut self, generations: i32) {
+        self.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+        self.generation += generations;
+        self.join_as_leader();
+    }
+}
+
+/// One that leads, and whose leader's writes are transactions.
+fn transactional() -> Member {
+    let mut member = Member::new();
+    member.herder.membership.group().expect("a group").settings.transactional = true;
+    member.event(HerderEvent::Topics(TopicsEvent::Read));
+    member.join_as_leader();
+    member
+}
+
+#[test]
+fn a_leader_claims_the_config_topic_before_it_writes() {
+    let mut member = transactional();
+    let probe = member.probe();
+    assert!(member.writes.is_empty(), "the key waits for the claim");
+    member.claimed();
+    member.write_all();
+    assert!(is_answered(&probe));
+}
+
+#[test]
+fn who_leads_on_keeps_its_claim_and_who_leads_again_does_not_rely_on_it() {
+    let mut member = transactional();
+    member.claimed();
+    member.write_all();
+    member.leads_after(0);
+    assert!(member.claims.is_empty() && is_answered(&member.probe()), "nobody else has led");
+    member.leads_after(1);
+    let probe = member.probe();
+    assert!(!is_answered(&probe), "another one may have claimed the config topic");
+    member.claimed();
+    assert!(is_answered(&probe));
+}
+
+#[test]
+fn who_follows_and_leads_again_claims_the_config_topic_anew() {
+    let mut member = transactional();
+    member.claimed();
+    member.write_all();
+    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+    member.joins_with();
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[]);
+    member.leads_after(0);
+    member.claimed();
+    assert!(is_answered(&member.probe()));
+}
+
+#[test]
+fn a_claim_that_was_asked_for_before_others_led_does_not_count() {
+    let mut member = transactional();
+    let early = member.claims.pop().expect("it claims");
+    member.leads_after(1);
+    member.event(HerderEvent::Claimed(early, Ok(())));
+    let probe = member.probe();
+    member.claimed();
+    member.write_all();
+    assert!(is_answered(&probe));
+}
