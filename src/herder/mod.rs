@@ -42,7 +42,7 @@ use reconcile::Wanted;
 use startup::Startup;
 use view::{ConnectorInfo, ConnectorKind, ConnectorView};
 
-use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
+use crate::api::ids::{ConnectorName, Epoch, Generation, TaskId, WorkerId};
 use crate::api::registry::{ConnectorClass, Registry};
 use crate::health::{Stage, StartupPhase};
 use crate::stdx::reply::Reply;
@@ -179,6 +179,14 @@ impl Herder {
         match &self.membership {
             Membership::Alone => None,
             Membership::Group(group) => Some(&group.held),
+        }
+    }
+
+    /// The last generation whose part of the work this worker has taken; `None` if it never did, or is alone.
+    pub fn generation(&self) -> Option<Generation> {
+        match &self.membership {
+            Membership::Alone => None,
+            Membership::Group(group) => group.last_completed,
         }
     }
 

@@ -29,6 +29,7 @@ use herdsman::store::config_state::ConfigState;
 use herdsman::store::status_records::StatusRecord;
 use jiff::{SignedDuration, Timestamp};
 
+use self::checks::Before;
 use self::coordinator::{Coordinator, Serial};
 use self::errands::{Errand, Waiting};
 use self::faults::Fault;
@@ -150,6 +151,8 @@ struct Cluster<'a> {
     turns: usize,
     /// Nothing goes wrong any more.
     is_calm: bool,
+    /// Everything has come to rest.
+    is_well: bool,
     /// Nothing more is noted: a cluster that does not come to rest goes on without news.
     notes_until: Duration,
 }
@@ -206,6 +209,7 @@ impl<'a> Cluster<'a> {
             waiting: Vec::new(),
             turns: 0,
             is_calm: false,
+            is_well: false,
             notes_until: Duration::MAX,
         }
     }
@@ -389,20 +393,24 @@ impl<'a> Cluster<'a> {
         let start = self.start;
         let process = self.process(life);
         process.instances.note(&event);
-        if let HerderEvent::ConfigRead(records, _) = &event {
+        if let HerderEvent::ConfigRead(records, offset) = &event {
             for record in records {
                 process.configs.apply(record);
             }
+            process.configs.read_to(*offset);
         }
         if let HerderEvent::Topics(TopicsEvent::ConfigUnreadable(why)) = &event {
             process.is_unreadable = why.is_some();
         }
+        let before = serial.map(|serial| (serial, Before::of(process)));
         let mut effects = Effects::default();
         let wakeup = process.herder.tick(now, event, &mut effects);
         assert!(wakeup.is_none_or(|at| at > now.instant), "{life}: the herder wants to be woken in the past");
         process.wakeup = wakeup.map(|at| at.saturating_duration_since(start));
         let dropped = self.check_no_early_answers(life);
-        self.note_given(life, serial);
+        if let Some((serial, before)) = before {
+            self.note_given(life, serial, &before);
+        }
         for effect in effects.drain() {
             self.carry_out(life, effect);
         }

@@ -3,17 +3,20 @@
 //! **Who may run what.** Connectors and tasks are called works here. A generation is taken by a worker when its herder
 //! accepts the assignment.
 //!
-//! 1. A worker runs what it holds, and holds what a generation that it took gave it. What it is told to give up it has
-//!    told to stop in the same turn.
+//! 1. A worker runs what it holds, and holds what the generations that it took gave it, without what they took from it. What
+//!    it is told to give up it has told to stop in the same turn.
 //! 2. Who joins says all that it runs, also what is about to stop; under the eager protocol it runs nothing then. Works
 //!    that were abandoned, because they do not stop, are not counted.
 //! 3. If two workers run the same work, then the one that was given it first was not in the generation that gave it to
 //!    the other: it has lost its place, whether it knows or not. Nothing else excuses it.
 //! 4. Two workers that have taken the same generation do not run the same work, but for what is told to stop. So who
 //!    comes back ends within one generation what another has got meanwhile.
+//! 5. What a generation gives to a worker starts there when it has read what is configured as far as the leader had.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use herdsman::api::ids::Generation;
 use herdsman::group::events::Protocols;
 use herdsman::group::protocol::{Assignment, ConnectProtocol, Metadata};
 use herdsman::herder::msg::{Answer, HerderError, HerderEvent};
@@ -24,7 +27,7 @@ use super::Cluster;
 use super::coordinator::Serial;
 use super::errands::Errand;
 use super::network::Life;
-use super::process::Inboxed;
+use super::process::{Inboxed, Process};
 use crate::clients::{Ask, Client, Given, Kind};
 use crate::instances::Who;
 
@@ -37,25 +40,53 @@ fn handed_out(assignment: &Assignment) -> impl Iterator<Item = Who> {
     connectors.chain(assignment.tasks.iter().cloned().map(Who::Task))
 }
 
-impl Cluster<'_> {
-    fn held(&mut self, life: Life) -> Vec<Who> {
-        let Some(holdings) = self.process(life).herder.holdings() else { return Vec::new() };
-        let connectors = holdings.connectors.iter().cloned().map(Who::Connector);
-        connectors.chain(holdings.tasks.iter().cloned().map(Who::Task)).collect()
-    }
+/// What an assignment takes away.
+fn revoked(assignment: &Assignment) -> impl Iterator<Item = Who> {
+    let connectors = assignment.revoked_connectors.iter().cloned().map(Who::Connector);
+    connectors.chain(assignment.revoked_tasks.iter().cloned().map(Who::Task))
+}
 
-    /// A worker was told its part of a generation: notes what it got from there, if it has taken it.
-    pub(super) fn note_given(&mut self, life: Life, serial: Option<Serial>) {
-        let Some(serial) = serial else { return };
-        let held = self.held(life);
+fn held(process: &Process) -> BTreeSet<Who> {
+    let Some(holdings) = process.herder.holdings() else { return BTreeSet::new() };
+    let connectors = holdings.connectors.iter().cloned().map(Who::Connector);
+    connectors.chain(holdings.tasks.iter().cloned().map(Who::Task)).collect()
+}
+
+/// A worker before it is told its part of a generation.
+pub(super) struct Before {
+    generation: Option<Generation>,
+    held: BTreeSet<Who>,
+}
+
+impl Before {
+    pub(super) fn of(process: &Process) -> Self {
+        Before { generation: process.herder.generation(), held: held(process) }
+    }
+}
+
+impl Cluster<'_> {
+    /// Rule 1: a worker was told its part of a generation. Notes what it got from there, if it has taken it.
+    pub(super) fn note_given(&mut self, life: Life, serial: Serial, before: &Before) {
+        let is_eager = self.common.protocol == ConnectProtocol::Eager;
         let round = &self.brokers.group.rounds[serial];
         let Some((_, given)) = round.given.iter().find(|(id, _)| life.is(id)) else { return };
-        let handed_out: Vec<_> = handed_out(given).collect();
-        let connectors = given.revoked_connectors.iter().cloned().map(Who::Connector);
-        let mut revoked = connectors.chain(given.revoked_tasks.iter().cloned().map(Who::Task));
-        let took = handed_out.iter().all(|who| held.contains(who)) && !revoked.any(|who| held.contains(&who));
+        let (handed_out, revoked): (BTreeSet<_>, BTreeSet<_>) =
+            (handed_out(given).collect(), revoked(given).collect());
         let process = self.process(life);
+        let held = held(process);
+        // It may be told the same once more, or be about to join again, and not take it.
+        let is_new = process.herder.generation() != before.generation;
+        let took = is_new || (handed_out.is_subset(&held) && revoked.is_disjoint(&held));
         process.took = took.then_some(serial);
+        if is_new {
+            let kept = before.held.difference(&revoked).filter(|_| !is_eager);
+            let right: BTreeSet<_> = kept.chain(&handed_out).cloned().collect();
+            let wrong: Vec<_> = held.difference(&right).map(ToString::to_string).collect();
+            assert_eq!(wrong, [""; 0], "{life} holds what was taken from it, or was not given to it");
+            let gone = right.difference(&held).filter(|who| process.is_configured(who));
+            let gone: Vec<_> = gone.map(ToString::to_string).collect();
+            assert_eq!(gone, [""; 0], "{life} does not hold what was given to it");
+        }
         for who in held {
             if handed_out.contains(&who) {
                 process.given.insert(who.clone(), serial);
@@ -91,10 +122,20 @@ impl Cluster<'_> {
         }
     }
 
-    /// Rule 3: it can only be broken when something starts.
+    /// Rules 3 and 5: they can only be broken when something starts.
     pub(super) fn check_start(&mut self, life: Life, who: &Who) {
-        let mine = self.process(life).given.get(who).copied();
+        let process = self.process(life);
+        let (took, read) = (process.took, process.configs.offset());
+        let mine = process.given.get(who).copied();
         let mine = mine.unwrap_or_else(|| panic!("{life} starts {who}, which nobody gave it"));
+        if took == Some(mine) {
+            let given = self.brokers.group.rounds[mine].given.iter().find(|(id, _)| life.is(id));
+            let to = given.map(|(_, given)| given.config_offset);
+            assert!(
+                to.is_some_and(|to| to <= read),
+                "{life} starts {who} at {read:?}, and should read to {to:?}"
+            );
+        }
         for other in self.lives().into_iter().filter(|other| *other != life) {
             let process = self.process(other);
             if process.instances.live(who).is_none() {
@@ -194,7 +235,15 @@ impl Cluster<'_> {
         assert!(!process.is_unreadable, "{life} is healthy, and cannot read the config topic");
         let position = process.config.position;
         let serial = process.took.unwrap_or_else(|| panic!("{life} is healthy without a generation"));
-        let given = self.brokers.group.rounds[serial].given.iter().find(|(id, _)| life.is(id));
+        let claimed = process.claimed;
+        let rounds = &self.brokers.group.rounds;
+        if self.common.transactional && !rounds[serial].is_led_by_another(life) {
+            let since =
+                claimed.unwrap_or_else(|| panic!("{life} leads, is healthy, and has claimed nothing"));
+            let others = rounds[since..=serial].iter().any(|round| round.is_led_by_another(life));
+            assert!(!others, "{life} is healthy, and another has led since it claimed the config topic");
+        }
+        let given = rounds[serial].given.iter().find(|(id, _)| life.is(id));
         let read = given.map(|(_, given)| given.config_offset.number()).unwrap_or_default();
         assert!(position as i64 >= read, "{life} is healthy at {position}, and its generation at {read}");
         for ask in [Ask::Info("nobody".into()), Ask::Delete("nobody".into())] {

@@ -15,7 +15,7 @@ use herdsman::group::requests::{
     JoinAnswer, JoinRefusal, MemberAnswer, MemberRequest, PROTOCOL_TYPE, RequestId, SyncAnswer,
 };
 
-use super::network::Peer;
+use super::network::{Life, Peer};
 
 /// How long the first member of a group waits for others: `group.initial.rebalance.delay.ms`.
 const INITIAL_DELAY: Duration = Duration::from_secs(3);
@@ -31,6 +31,11 @@ pub(super) struct Round {
 }
 
 impl Round {
+    /// Whether it has another leader than this worker. One that assigned nothing is not known.
+    pub(super) fn is_led_by_another(&self, life: Life) -> bool {
+        self.given.values().any(|given| !life.is(&given.leader))
+    }
+
     /// Whether the leader could say who has what.
     pub(super) fn is_good(&self) -> bool {
         self.given.values().all(|given| given.error == AssignmentError::None)

@@ -182,7 +182,14 @@ impl Cluster<'_> {
                 let phase = self.process(at).phase;
                 assert_eq!(phase, StartupPhase::Stopping, "{at}: {} was not answered", client.text);
             }
-            Err(_) => {}
+            Err(why) => {
+                let passes_it_on = matches!(why, HerderError::NotHere { .. } | HerderError::Rebalancing(_));
+                assert!(
+                    !passes_it_on || !self.is_well,
+                    "{at}: {} meets {why:?}, and all is well",
+                    client.text
+                );
+            }
         }
         self.hand_back(errand.asker, answer.map(|_| ()));
     }

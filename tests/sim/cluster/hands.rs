@@ -124,6 +124,8 @@ impl Cluster<'_> {
 
     fn claim(&mut self, life: Life, operation: OperationId) {
         let fails = !self.is_calm && self.random.percent(10);
+        let process = self.process(life);
+        process.claimed = process.took;
         let outcome = if fails { Err("cannot".to_owned()) } else { Ok(()) };
         if !fails {
             self.claimant = Some(life);

@@ -77,6 +77,8 @@ pub(super) struct Process {
     pub(super) given: BTreeMap<Who, Serial>,
     /// The last generation whose assignment it took.
     pub(super) took: Option<Serial>,
+    /// The generation in which it last claimed the config topic.
+    pub(super) claimed: Option<Serial>,
     /// When its member heard of the coordinator last.
     pub(super) contact_at: Option<Duration>,
     /// The reader of the config topic has said that it cannot read; the herder has heard so.
@@ -143,11 +145,20 @@ impl Process {
             statuses_at: Duration::ZERO,
             given: BTreeMap::new(),
             took: None,
+            claimed: None,
             contact_at: None,
             is_stalled: false,
             is_unreadable: false,
             is_ending: false,
         }
+    }
+
+    /// Whether something is there, as far as this worker has read.
+    pub(super) fn is_configured(&self, who: &Who) -> bool {
+        self.configs.connector(who.connector()).is_some_and(|config| match who {
+            Who::Connector(_) => true,
+            Who::Task(id) => (id.index as usize) < config.tasks.len(),
+        })
     }
 
     /// Whether the herder takes events at the moment.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use herdsman::api::ids::{ConnectorName, TaskId, WorkerId};
 use herdsman::health::StartupPhase;
 use herdsman::herder::view::{ConnectorView, RunState};
-use herdsman::store::config_state::TargetState;
+use herdsman::store::config_state::{ConnectorConfig, TargetState};
 
 use super::coordinator::Phase;
 use super::network::Life;
@@ -64,8 +64,11 @@ impl Cluster<'_> {
             self.run_until(self.schedule.now() + STEP);
         }
         self.note(|| "all is well".to_owned());
+        self.is_well = true;
         for life in self.lives() {
-            self.ask(life, Ask::Health);
+            for ask in [Ask::Health, Ask::Delete("nobody".into()), Ask::Info("nobody".into())] {
+                self.ask(life, ask);
+            }
         }
         self.run_until(self.schedule.now() + WATCH);
         if self.verdict().is_err() {
@@ -116,15 +119,26 @@ impl Cluster<'_> {
         for (name, view) in &process.views {
             let Some(config) = self.configured.connector(name) else { continue };
             must!(view.info.config == config.settings, "{life} shows other settings of {name}");
-            must!(view.info.tasks.len() == config.tasks.len(), "{life} shows other tasks of {name}");
             let known = process.configs.connector(name);
             let alike = known.is_some_and(|known| {
+                let none = known.tasks.is_empty() && self.may_be_hidden(name, config);
                 // What tasks were made from may have been compacted away for who came late.
-                (known.target, &known.tasks) == (config.target, &config.tasks)
+                known.target == config.target && (known.tasks == config.tasks || none)
             });
             must!(alike, "{life} has read {name} as {known:?} instead of {config:?}");
+            let tasks = known.map_or(0, |known| known.tasks.len());
+            must!(view.info.tasks.len() == tasks, "{life} shows other tasks of {name}");
         }
         Ok(())
+    }
+
+    /// Whether compaction may keep the tasks of a connector from who comes late, as it does from Apache's workers: they were
+    /// written over, or its settings were written since they were committed, and it does not run, so that nobody says again
+    /// what they are.
+    fn may_be_hidden(&self, name: &ConnectorName, config: &ConnectorConfig) -> bool {
+        let live = self.live(&Who::Connector(name.clone()));
+        let runs = live.is_ok_and(|live| live.is_some_and(|(_, instance)| instance.told == Told::Runs));
+        !runs && (config.overwritten || config.tasks_made_from != config.settings)
     }
 
     /// Where something lives, and how.
@@ -181,7 +195,8 @@ impl Cluster<'_> {
         must!(live.is_none() || config.target == TargetState::Started, "{name} runs");
         must!(config.target != TargetState::Stopped || config.tasks.is_empty(), "{name} has tasks");
         let mut tasks = BTreeMap::new();
-        for (index, settings) in (0..).zip(&config.tasks) {
+        let shown = if self.may_be_hidden(name, config) { &[][..] } else { &config.tasks };
+        for (index, settings) in (0..).zip(shown) {
             let who = Who::Task(TaskId { connector: name.clone(), index });
             let holder = self.holder(&who)?;
             let process = self.places[holder.worker].process.as_ref().ok_or("it is not there")?;
