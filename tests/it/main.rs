@@ -9,6 +9,7 @@
 
 mod cluster;
 mod cluster_contact;
+mod cluster_coordinator;
 mod cluster_health;
 mod cluster_long;
 mod cluster_rights;

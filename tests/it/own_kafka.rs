@@ -1,6 +1,6 @@
 //! A broker of a test's own, which may be frozen, ended and started again, cut off, or ask who somebody is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -29,8 +29,17 @@ impl OwnKafka {
 
     /// `scripts/kafka COMMAND --dir DIR ARGUMENT...`.
     pub(crate) fn script(&self, command: &str, arguments: &[&str]) {
+        Self::script_in(&self.dir(), command, arguments);
+    }
+
+    /// `scripts/kafka COMMAND --dir DIR/FOLDER`.
+    pub(crate) fn script_below(&self, folder: &str, command: &str) {
+        Self::script_in(&self.dir().join(folder), command, &[]);
+    }
+
+    fn script_in(dir: &Path, command: &str, arguments: &[&str]) {
         let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka"));
-        script.args([command, "--dir"]).arg(self.dir()).args(arguments).stdout(Stdio::null());
+        script.args([command, "--dir"]).arg(dir).args(arguments).stdout(Stdio::null());
         let output = script.output().unwrap();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
