@@ -72,11 +72,16 @@ impl Herder {
     }
 
     /// Whether a record says that something does not run which runs here: another worker has lost it and is late to tell,
-    /// or a leader took it for gone.
+    /// or a leader took it for gone. Or it is what this worker itself told in an earlier generation, perhaps before it was
+    /// started again, and that came late.
     fn denies_ours(&self, record: &StatusRecord) -> bool {
         let StatusRecord::Status(of, status) = record else { return false };
         let denies = |status: &StoredStatus| {
-            status.state == RunState::Unassigned && status.worker != self.settings.worker
+            if status.worker == self.settings.worker {
+                Some(status.generation) < self.generation()
+            } else {
+                status.state == RunState::Unassigned
+            }
         };
         let is_ours = match of {
             StatusOf::Connector(name) => self.membership.share_of(name).has_instance(),

@@ -184,6 +184,26 @@ fn what_runs_here_is_told_again_when_others_deny_it() {
 }
 
 #[test]
+fn what_this_worker_told_in_an_earlier_generation_does_not_stand_when_it_comes_late() {
+    let mut member = Member::following("a", 1);
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[]);
+    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+    member.assigned_by_other(offset, &[], &[("a", 0)]);
+    member.task("a", 0, 1, TaskEventKind::Started);
+    let [running] = member.statuses().try_into().expect("it runs");
+    member.event(HerderEvent::StatusRead(vec![running.record()]));
+    for (generation, times) in [(2, 0), (1, 1)] {
+        let StatusRecord::Status(of, Some(status)) = running.record() else { panic!("a status") };
+        let generation = Generation::new(generation);
+        let ended = StoredStatus { state: RunState::Unassigned, generation, ..status };
+        member.event(HerderEvent::StatusRead(vec![StatusRecord::Status(of, Some(ended))]));
+        let told = member.statuses().into_iter().map(|write| write.record()).collect::<Vec<_>>();
+        assert_eq!(told, vec![running.record(); times], "of generation {generation}");
+    }
+}
+
+#[test]
 fn a_key_that_seemed_not_to_be_written_is_not_written_again_once_it_is_read() {
     for read_first in [true, false] {
         let mut member = Member::new();
