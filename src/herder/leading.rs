@@ -109,8 +109,8 @@ impl Herder {
         if let Err(why) = outcome {
             log::error!(target: TARGET, "Failed to write a new session key to the config topic: {why}");
             group.keys.publishing_failed();
-            // It may have been written, and read, all the same.
-            let again = group.keys.must_publish(now.wall);
+            // It may have been written, and read, all the same; or another worker leads by now.
+            let again = group.leads() && group.keys.must_publish(now.wall);
             group.key_retry = again.then(|| Deadline::after(now.instant, DUTY_RETRY));
         }
     }

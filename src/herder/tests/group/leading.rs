@@ -75,3 +75,17 @@ fn a_claim_that_was_asked_for_before_others_led_does_not_count() {
     member.write_all();
     assert!(is_answered(&probe));
 }
+
+#[test]
+fn a_key_that_was_not_written_is_no_business_of_who_follows_by_now() {
+    let mut member = Member::new();
+    member.event(HerderEvent::Topics(TopicsEvent::Read));
+    member.join_as_leader();
+    let (_, operation) = member.writes.remove(0);
+    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+    member.joins_with();
+    member.assigned_by_other(-1, &[], &[]);
+    let failed = HerderError::Failed("not written in time".to_owned());
+    member.event(HerderEvent::ConfigWritten(operation.unwrap(), Err(failed)));
+    assert_eq!(member.stage(), "");
+}
