@@ -1,10 +1,11 @@
 //! Changes of what is configured: written, read back and in force then, or not written.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Herder;
 use super::connector_entry::Waiter;
-use super::msg::{Answer, Effect, Effects, OperationId, Written};
+use super::msg::{Answer, Effect, Effects, HerderError, OperationId, Target, Written};
 use super::operations::{Asker, Operation, Part, Write, Writing, refuse};
 use crate::api::Settings;
 use crate::api::ids::{ConfigOffset, ConnectorName, Epoch};
@@ -79,6 +80,18 @@ impl Herder {
         {
             self.writing = Some(operation);
             effects.push(Effect::WriteConfig(write, Some(operation)));
+        }
+    }
+
+    /// Another worker leads: what waits here to be written by the leader is for that one. It was checked against what this
+    /// one knew, and others may have changed that since.
+    pub(super) fn hand_over_writes(&mut self, now: Now, leader_url: Option<String>, effects: &mut Effects) {
+        let waiting = std::mem::take(&mut self.writes).into_iter();
+        let (leaders, ours): (VecDeque<_>, _) = waiting.partition(|(_, write)| write.is_leaders());
+        self.writes = ours;
+        for (operation, _) in leaders {
+            let not_here = HerderError::NotHere { target: Target::Leader, url: leader_url.clone() };
+            self.write_ended(now, operation, Err(not_here), effects);
         }
     }
 
@@ -218,6 +231,10 @@ impl Herder {
         if self.writing.take_if(|writing| *writing == operation).is_some() {
             self.write_next(effects);
         }
+        self.write_ended(now, operation, outcome, effects);
+    }
+
+    fn write_ended(&mut self, now: Now, operation: OperationId, outcome: Answer<()>, effects: &mut Effects) {
         let Some(Operation::Writing(writing)) = self.operations.remove(&operation) else { return };
         match (writing, outcome) {
             (Writing::Settings(write, written), outcome) => {

@@ -21,9 +21,10 @@ impl Herder {
         let Standing::Resolving(place, _) = &group.standing else { return };
         if place.leader != place.member {
             // Another may write there: what was held is lost, or will be at the next try.
+            let leader_url = Some(place.leader_url.clone()).filter(|url| !url.is_empty());
             group.claim = Claim::None;
             group.key_retry = None;
-            return;
+            return self.hand_over_writes(now, leader_url, effects);
         }
         let leftovers = group.statuses.leftovers(&self.configs);
         if !leftovers.is_empty() {

@@ -1,6 +1,7 @@
 //! What a leader has to have before it serves.
 
 use super::*;
+use crate::store::config_state::TargetState;
 
 impl Member {
     /// The config topic is this leader's to write.
@@ -88,4 +89,26 @@ fn a_key_that_was_not_written_is_no_business_of_who_follows_by_now() {
     let failed = HerderError::Failed("not written in time".to_owned());
     member.event(HerderEvent::ConfigWritten(operation.unwrap(), Err(failed)));
     assert_eq!(member.stage(), "");
+}
+
+#[test]
+fn what_waits_to_be_written_is_the_next_leaders_to_write() {
+    let mut member = Member::leading();
+    member.read(source("a"));
+    member.join_as_leader();
+    let (stop, stopped) = reply::<Answer<()>>();
+    let (delete, deleted) = reply::<Answer<()>>();
+    let (pause, paused) = reply::<Answer<()>>();
+    member.event(HerderEvent::Request(Request::Stop("a".into(), stop)));
+    member.event(HerderEvent::Request(Request::Delete("a".into(), delete)));
+    member.event(HerderEvent::Request(Request::SetTarget("a".into(), TargetState::Paused, pause)));
+    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+    member.joins_with();
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[]);
+    let Some(Err(HerderError::NotHere { url, .. })) = deleted.poll() else { panic!("it keeps the deletion") };
+    assert_eq!(url.as_deref(), Some(OTHERS));
+    member.write_all();
+    assert_eq!(stopped.poll(), Some(Ok(())), "it was on its way");
+    assert_eq!(paused.poll(), Some(Ok(())), "any worker may write that");
 }
