@@ -2,6 +2,7 @@
 
 use super::work::{known, tasks_of};
 use super::*;
+use crate::store::config_state::TargetState;
 
 impl Member {
     /// A member that leads and runs a connector with so many tasks; the connector has said what they are.
@@ -127,4 +128,21 @@ fn a_connector_is_asked_again_when_its_tasks_could_not_be_handed_in() {
     member.read(tasks_of("a", 2));
     member.say_tasks(2);
     assert_eq!(member.submits.len(), 0, "they were written all the same");
+}
+
+/// A paused connector got other settings, and the cleaner took away those that its tasks were made from: who starts later
+/// reads the tasks of a connector that is not there yet, which never count.
+#[test]
+fn tasks_that_compaction_has_hidden_are_written_when_the_connector_runs_again() {
+    let mut member = Member::leading();
+    let target = |state| ConfigRecord::Target { name: "a".into(), state: Some(state) };
+    member.read([tasks_of("a", 2), vec![target(TargetState::Paused), known("a")]].concat());
+    member.join_as_leader();
+    assert!(member.started_instances.is_empty() && member.started.is_empty());
+    member.read(vec![target(TargetState::Started)]);
+    member.start_connectors();
+    member.say_tasks(2);
+    member.write_all();
+    member.join_as_leader();
+    assert_eq!(member.started.len(), 2);
 }
