@@ -6,7 +6,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, Producer as _};
 use serde_json::json;
 
-use crate::support::{Answer, Kafka, SOON, WorkerSetup, is_long, kafka, stage_of, wait_for};
+use crate::support::{Answer, Kafka, SOON, WorkerSetup, kafka, stage_of, wait_for};
 
 /// As many offsets, each under a key of its own.
 fn write_offsets(kafka: &Kafka, topic: &str, count: usize) {
@@ -60,7 +60,13 @@ fn starts_after_reading(count: usize) -> Option<Duration> {
 
 #[test]
 fn many_offsets_are_read_before_the_worker_is_healthy() {
-    let count = if is_long() { 1_000_000 } else { 20_000 };
+    starts_after_reading(20_000);
+}
+
+#[test]
+#[ignore = "long: scripts/test --long"]
+fn a_million_offsets_are_read_before_the_worker_is_healthy() {
+    let count = 1_000_000;
     if let Some(took) = starts_after_reading(count) {
         eprintln!("{count} offsets: 200 after {} ms", took.as_millis());
     }

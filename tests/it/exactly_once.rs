@@ -174,12 +174,21 @@ fn scattered(round: u64, below: u64) -> u64 {
 
 #[test]
 fn every_line_is_seen_once_whatever_is_killed() {
+    rounds_of_killing(5);
+}
+
+#[test]
+#[ignore = "long: scripts/test --long"]
+fn every_line_is_seen_once_in_many_rounds_of_killing() {
+    rounds_of_killing(50);
+}
+
+/// In each round, worker or broker or both are killed in the middle of the load.
+fn rounds_of_killing(rounds: u64) {
     const LINES: u64 = 5_000;
     if kafka().is_none() {
         return;
     }
-    let is_long = std::env::var_os("HERDSMAN_TEST_LONG").is_some_and(|value| value == "1");
-    let rounds = if is_long { 50 } else { 5 };
     let own = OwnKafka::start(&QUICK);
     let topic = own.kafka.topic("lines", 1);
     let setup = member(&own.kafka, "exactly").file("in.txt", "");

@@ -56,11 +56,6 @@ pub(crate) fn pause_for(time: Duration) {
     assert!(nothing.recv_timeout(time).is_err());
 }
 
-/// Whether the tests that take long are to run, too: `scripts/test --long`.
-pub(crate) fn is_long() -> bool {
-    std::env::var_os("HERDSMAN_TEST_LONG").is_some_and(|value| value == "1")
-}
-
 /// What is to be run.
 pub(crate) struct WorkerSetup {
     folder: TempDir,
