@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
+use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -99,12 +100,14 @@ impl CommittedReader {
             .set("bootstrap.servers", &kafka.bootstrap)
             .set("group.id", kafka.unique("committed"))
             .set("isolation.level", isolation)
-            .set("auto.offset.reset", "earliest")
             .set("enable.auto.commit", "false")
             .set("reconnect.backoff.max.ms", "500")
             .create()
             .unwrap();
-        consumer.subscribe(&[topic]).unwrap();
+        // A member of a group could lose its place, which it commits nowhere, and begin anew.
+        let mut only = TopicPartitionList::new();
+        only.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        consumer.assign(&only).unwrap();
         CommittedReader(consumer)
     }
 
