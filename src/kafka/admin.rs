@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crossbeam_channel::bounded;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -17,6 +18,7 @@ use super::fault::{FaultKind, KafkaFault};
 use super::settings::client_config;
 use crate::api::ids::TopicPartition;
 use crate::config::client::ClientSettings;
+use crate::stdx::thread;
 use crate::stdx::time::{Clock, Deadline};
 
 /// How the ids of librdkafka's mock clusters begin, of which the embedded broker is one.
@@ -140,15 +142,25 @@ impl GroupOffsets {
                 };
             }
             self.delete(deadline)?;
-            return self.commit(kept.iter().map(|(partition, offset)| (partition, *offset)), what);
+            let written =
+                self.commit(kept.iter().map(|(partition, offset)| (partition, *offset)), what, deadline);
+            return written.map_err(|fault| {
+                let lost = kept.iter().map(|(partition, offset)| format!("{partition} to {offset}"));
+                let lost = lost.collect::<Vec<_>>().join(", ");
+                let why = format!("the group was deleted before; alter these offsets again: {lost}");
+                let kind = fault.kind();
+                fault.because(kind, &why)
+            });
         }
-        self.commit(changes.iter().filter_map(|(partition, offset)| Some((partition, (*offset)?))), what)
+        let offsets = changes.iter().filter_map(|(partition, offset)| Some((partition, (*offset)?)));
+        self.commit(offsets, what, deadline)
     }
 
     fn commit<'a>(
         &self,
         offsets: impl Iterator<Item = (&'a TopicPartition, i64)>,
         what: &'static str,
+        deadline: Deadline,
     ) -> Result<(), KafkaFault> {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
@@ -160,7 +172,21 @@ impl GroupOffsets {
         }
         let consumer = self.consumer(what)?;
         consumer.assign(&list).map_err(|error| KafkaFault::new(what, &error))?;
-        consumer.commit(&list, CommitMode::Sync).map_err(|error| KafkaFault::new(what, &error))
+        // librdkafka's commit knows no deadline: while no coordinator answers it goes on for minutes. Closing the consumer
+        // takes its time then, too.
+        let (ended, outcome) = bounded(1);
+        let committing = thread::spawn("kafka-commit", thread::STACK_BYTES, move || {
+            // Closed: nobody waits any more.
+            drop(ended.send(consumer.commit(&list, CommitMode::Sync)));
+        });
+        let committing =
+            committing.map_err(|error| KafkaFault::other(what, FaultKind::Other, error.to_string()))?;
+        committing.abandon();
+        let result = outcome.recv_timeout(deadline.left(Clock.now().instant)).map_err(|_| {
+            let detail = "no answer in time; the offsets may be altered all the same";
+            KafkaFault::other(what, FaultKind::Unreachable, detail)
+        })?;
+        result.map_err(|error| KafkaFault::new(what, &error))
     }
 
     /// Forgets all offsets of the group, by deleting it. A group that is not there has none.
@@ -205,5 +231,33 @@ impl GroupOffsets {
 impl fmt::Debug for GroupOffsets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GroupOffsets").field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::embedded::EmbeddedBroker;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn offsets_are_altered_by_the_deadline_or_that_is_told() {
+        let broker = EmbeddedBroker::start().unwrap();
+        broker.create_topic("t", 1).unwrap();
+        let settings = [("bootstrap.servers", broker.bootstrap_servers()), ("group.id", "g")];
+        let group = GroupOffsets::new(settings.into_iter().collect());
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
+        let change = |offset| BTreeMap::from([(partition.clone(), Some(offset))]);
+        group.alter(&change(7), Clock.deadline(SOON)).unwrap();
+        let committed = || group.committed(Clock.deadline(SOON)).unwrap();
+        assert_eq!(committed(), BTreeMap::from([(partition.clone(), 7)]));
+        broker.set_round_trip_time(2 * SOON).unwrap();
+        let late = Clock.deadline(SOON / 2);
+        let fault = group.alter(&change(8), Clock.deadline(Duration::from_millis(300))).unwrap_err();
+        assert!(!late.passed(Clock.now().instant), "it waited for the broker");
+        assert_eq!(fault.kind(), FaultKind::Unreachable);
+        assert!(fault.to_string().contains("no answer in time"), "{fault}");
+        broker.set_round_trip_time(Duration::ZERO).unwrap();
     }
 }
