@@ -42,7 +42,7 @@ impl Control {
         }
     }
 
-    fn end(&self, ending: Ending) {
+    pub(super) fn end(&self, ending: Ending) {
         self.ending.fetch_max(ending as u8, Ordering::AcqRel);
     }
 }
