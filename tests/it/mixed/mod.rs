@@ -6,6 +6,7 @@
 
 mod cluster;
 mod every_member;
+mod exactly_once;
 mod java;
 mod keys;
 mod killed;
