@@ -21,6 +21,9 @@ use crate::stdx::time::{Clock, Deadline};
 /// Offsets never expire: who wrote them waits as long as it wants to.
 const NEVER: Duration = Duration::MAX;
 
+/// How much longer than to its deadline a read waits for the answer that says what was in the way.
+const ANSWER: Duration = Duration::from_millis(500);
+
 /// Keeps offsets in a topic. Shared by all threads.
 #[derive(Debug)]
 pub struct TopicOffsetStore {
@@ -113,7 +116,8 @@ impl TopicOffsetStore {
         let (done, pending) = reply();
         self.log.read_to_end(TopicRole::Offset, deadline, done);
         let timed_out = || OffsetStoreError::TimedOut { store: Arc::clone(&self.topic) };
-        let answer = pending.wait(deadline.left(Clock.now().instant)).map_err(|_| timed_out())?;
+        let patience = deadline.left(Clock.now().instant).saturating_add(ANSWER);
+        let answer = pending.wait(patience).map_err(|_| timed_out())?;
         answer.map_err(|error| self.read_error(error))
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -206,6 +207,7 @@ fn rounds_of_killing(rounds: u64) {
     let mut story = Story { input, written: 0, reader, seen: 0, restarts: 0 };
     let began = Instant::now();
     for round in 0..rounds {
+        eprintln!("round {round}: {} lines seen after {:?}", story.seen, began.elapsed());
         story.append(LINES);
         // Somewhere in the middle of the load.
         let until = story.seen + 1 + scattered(round, LINES / 2);
@@ -287,6 +289,26 @@ fn a_task_that_was_taken_for_dead_cannot_write_beside_the_one_in_its_place() {
     append(&file, 3000, 4000);
     sees(&reader, 3000, 4000);
     assert_eq!(reader.next(), None);
+}
+
+#[test]
+fn a_transaction_that_nobody_ends_does_not_hold_up_a_start() {
+    let Some(kafka) = kafka() else { return };
+    let (group, topic, folder) = (kafka.unique("eo-open"), kafka.topic("lines", 1), TempDir::new().unwrap());
+    let (file, offsets) = (folder.path().join("in.txt"), format!("{group}-offsets"));
+    append(&file, 0, 10);
+    kafka.create_compacted(&offsets, 3);
+    // As of a task whose worker was killed. Kafka ends it after a minute.
+    let killed: BaseProducer = kafka.client().set("transactional.id", &group).create().unwrap();
+    killed.init_transactions(SOON).unwrap();
+    killed.begin_transaction().unwrap();
+    killed.send(BaseRecord::to(&offsets).key("[\"other\",{}]").payload("{}")).unwrap();
+    killed.flush(SOON).unwrap();
+    let worker = member(&kafka, &group).set("session.timeout.ms", "10000").start().healthy();
+    create(&worker, "lines", &source(&file, &topic, &[]));
+    // A task waits for its end: its own offsets might be in there.
+    killed.abort_transaction(SOON).unwrap();
+    sees(&CommittedReader::new(&kafka, &topic), 0, 10);
 }
 
 #[test]

@@ -26,6 +26,16 @@ pub struct InternalTopicClients {
     pub leader_producer: Option<ClientSettings>,
 }
 
+impl InternalTopicClients {
+    /// Settings of a client that asks how far a topic is committed; `None` where the topic is read whether committed or not.
+    pub fn committed_ends(&self, is_status: bool) -> Option<ClientSettings> {
+        const ISOLATION: &str = "isolation.level";
+        let reader = self.committed_consumer.as_ref().filter(|_| !is_status).unwrap_or(&self.consumer);
+        let committed = reader.get(ISOLATION).filter(|level| *level == "read_committed")?;
+        Some(self.offsets.clone().with(ISOLATION, committed))
+    }
+}
+
 /// The most bytes of one fetch, and of one partition in it: a worker that starts does not need much more memory than
 /// one that runs. A single larger batch is fetched all the same.
 const FETCH_BYTES: &str = "4194304";
@@ -328,6 +338,11 @@ mod tests {
             let clients = clients(&[("group.id", "g"), ("exactly.once.source.support", support)]).unwrap();
             assert_eq!(clients.committed_consumer.is_some(), commits, "{support}");
             assert_eq!(clients.leader_producer.is_some(), leads, "{support}");
+            let asks = |is_status| {
+                clients.committed_ends(is_status).map(|it| it.get("isolation.level").map(str::to_owned))
+            };
+            let committed = commits.then(|| Some("read_committed".to_owned()));
+            assert_eq!((asks(false), asks(true)), (committed, None), "{support}");
         }
         let worker = [
             ("group.id", "g"),

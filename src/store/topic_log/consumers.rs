@@ -84,9 +84,9 @@ impl Consumers {
         self.from_beginning.is_some()
     }
 
-    /// Closes the consumer that read from the beginning. That takes a moment, which nobody waits for.
-    pub(super) fn end_reading(&mut self) {
-        let Some(consumer) = self.from_beginning.take() else { return };
+    /// Closes a consumer. That takes a moment, which nobody waits for.
+    pub(super) fn end(&mut self, which: Reading) {
+        let Some(consumer) = self.place(which).take() else { return };
         // Without a thread it is closed here.
         if let Ok(closing) =
             thread::spawn("internal-topics-close", thread::STACK_BYTES, move || drop(consumer))

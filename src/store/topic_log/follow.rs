@@ -8,7 +8,7 @@ use super::check::Obstacle;
 use super::consumers::{Consumers, Reading};
 use super::error::LogError;
 use super::handle::Request;
-use super::helper::{Helper, Job};
+use super::helper::{Ends, Helper, Job};
 use super::progress::{Progress, Target};
 use super::{LogSink, LogStage, LogTopic, TopicSpec};
 use crate::kafka::fault::{FaultKind, KafkaFault};
@@ -21,6 +21,10 @@ const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LONGEST: Duration = Duration::from_secs(3);
 /// How often a topic that is followed in silence is looked at: whether it is there, and is the one that was read.
 const CHECK: Duration = Duration::from_secs(10);
+/// The same of a topic of which somebody waits for more.
+const CHECK_AWAITED: Duration = Duration::from_secs(3);
+/// A partition of which there is more to read, and of which nothing came for so long, is not read any more.
+const STUCK: Duration = Duration::from_secs(10);
 /// How often the progress of reading is told.
 const TELL: Duration = Duration::from_secs(1);
 /// How often an obstacle is told again when only its words differ.
@@ -57,6 +61,8 @@ pub(super) struct Topic {
     told_obstacle: Option<Instant>,
     /// A broker refused to have it read. Who may not read may look up the ends all the same.
     is_refused: bool,
+    /// There is more to read than the consumer gives.
+    is_stuck: bool,
     /// Why it is not read any more.
     away: Option<Arc<str>>,
     stages: Vec<LogStage>,
@@ -124,6 +130,7 @@ impl Topic {
             obstacle: None,
             told_obstacle: None,
             is_refused: false,
+            is_stuck: false,
             away: None,
             stages: Vec::new(),
         }
@@ -201,6 +208,7 @@ impl Topic {
         self.state = State::Reading;
         self.read_by = Reading::FromBeginning;
         self.is_refused = false;
+        self.is_stuck = false;
         self.due = None;
         self.told_progress = None;
         self.restart(&beginnings);
@@ -217,12 +225,24 @@ impl Topic {
 
     /// Where to follow it from, if that is to be handed over.
     pub(super) fn news_from(&self) -> Vec<ReadFrom> {
-        if self.state != State::Following || self.read_by == Reading::News {
-            return Vec::new();
-        }
+        let is_due = self.state == State::Following && self.read_by != Reading::News;
+        if is_due { self.positions() } else { Vec::new() }
+    }
+
+    /// Where to read on with a new consumer in place of this one.
+    pub(super) fn read_on_from(&self, which: Reading) -> Vec<ReadFrom> {
+        if self.is_read() && self.read_by == which { self.positions() } else { Vec::new() }
+    }
+
+    fn positions(&self) -> Vec<ReadFrom> {
         let topic = || Arc::clone(&self.spec.name);
         let read_from = |(partition, offset)| ReadFrom { topic: topic(), partition, offset };
         self.progress.offsets().map(read_from).collect()
+    }
+
+    /// Whether its consumer, which is this one, does not get further. Told once.
+    pub(super) fn take_stuck(&mut self, which: Reading) -> bool {
+        self.read_by == which && std::mem::take(&mut self.is_stuck)
     }
 
     /// It is followed by the consumer for news now, or cannot be.
@@ -385,10 +405,7 @@ impl Topic {
     /// Goes on where it is: librdkafka tells once only that it is refused, and that it has come to the end of what it began
     /// to read.
     fn read_anew(&mut self, at: &mut Moment<'_>) {
-        let topic = || Arc::clone(&self.spec.name);
-        let read_from = |(partition, offset)| ReadFrom { topic: topic(), partition, offset };
-        let offsets: Vec<_> = self.progress.offsets().map(read_from).collect();
-        if let Err(fault) = at.consumers.read_from(self.read_by, &offsets) {
+        if let Err(fault) = at.consumers.read_from(self.read_by, &self.positions()) {
             log::warn!("{fault}");
         }
         self.due = at.now.checked_add(self.backoff.next_delay(jitter()));
@@ -467,14 +484,20 @@ impl Topic {
         if self.obstacle.is_some() && self.due.is_some() {
             return;
         }
-        let partitions = self.partitions();
-        if self.helper.take(Job::ListEnds { partitions, reading: self.reading }) {
+        let (partitions, reading) = (self.partitions(), self.reading);
+        let readable = self.unlisted.iter().any(|waiter| match waiter {
+            Waiter::Beginning => true,
+            // Whether the consumer gets further matters where somebody waits for that.
+            Waiter::Check => self.progress.is_awaited_at_all(),
+            Waiter::Reader(_) | Waiter::Writer(_) => false,
+        });
+        if self.helper.take(Job::ListEnds { partitions, reading, readable }) {
             self.listing = Some(std::mem::take(&mut self.unlisted));
         }
     }
 
     /// The ends, or why they could not be listed.
-    pub(super) fn listed(&mut self, reading: u64, ends: Result<Vec<i64>, KafkaFault>, at: &mut Moment<'_>) {
+    pub(super) fn listed(&mut self, reading: u64, ends: Result<Ends, KafkaFault>, at: &mut Moment<'_>) {
         if reading != self.reading || !self.is_read() {
             return;
         }
@@ -490,9 +513,8 @@ impl Topic {
             self.read_anew(at);
         } else {
             self.can_be_read();
-            self.due = at.now.checked_add(CHECK);
         }
-        if let Some(shrunk) = self.progress.shrunk(&ends) {
+        if let Some(shrunk) = self.progress.shrunk(&ends.all) {
             self.unlisted.extend(waiting);
             let why = format!(
                 "partition {} ends at offset {}, but was read up to {} already",
@@ -500,16 +522,31 @@ impl Topic {
             );
             return self.leave(&why, true, at);
         }
+        let Ends { all, readable } = ends;
+        if let Some(readable) = &readable
+            && let Some(behind) = self.progress.stuck(readable, at.now, STUCK)
+        {
+            log::warn!("the topic '{}' is read by a new consumer: {behind}", self.spec.name);
+            self.is_stuck = true;
+        }
         for waiter in waiting {
-            match waiter {
-                Waiter::Check => continue,
-                Waiter::Beginning => self.ends.clone_from(&ends),
-                Waiter::Reader(_) | Waiter::Writer(_) => {}
+            let ends = match (&waiter, &readable) {
+                (Waiter::Check, _) => continue,
+                // What is in open transactions is waited for by those who ask for it.
+                (Waiter::Beginning, Some(readable)) => readable,
+                (Waiter::Beginning | Waiter::Reader(_) | Waiter::Writer(_), _) => &all,
+            };
+            if let Waiter::Beginning = waiter {
+                self.ends.clone_from(ends);
             }
             self.progress.wait((0..).zip(ends.iter().copied()), waiter);
         }
         self.tell_progress(at.now);
         self.answer_reached(at.now);
+        if !self.is_refused {
+            let check = if self.progress.is_awaited_at_all() { CHECK_AWAITED } else { CHECK };
+            self.due = at.now.checked_add(check);
+        }
     }
 
     /// Does what is due.
@@ -532,6 +569,7 @@ impl Topic {
     /// Answers those whose time is up.
     pub(super) fn expire(&mut self, now: Instant) {
         let is_late = |waiter: &Waiter| waiter.request().is_some_and(|request| request.deadline.passed(now));
+        let behind: Option<Arc<str>> = self.progress.behind(is_late).map(|behind| behind.to_string().into());
         let mut late = self.progress.take_if(is_late);
         for waiting in [Some(&mut self.unlisted), self.listing.as_mut()].into_iter().flatten() {
             late.extend(waiting.extract_if(.., |waiter| is_late(waiter)));
@@ -544,7 +582,7 @@ impl Topic {
                 Waiter::Reader(request) => ("read to its end", false, request),
                 Waiter::Writer(request) => ("read back after a write", true, request),
             };
-            let (topic, why) = (Arc::clone(&self.spec.name), self.obstacle());
+            let (topic, why) = (Arc::clone(&self.spec.name), self.obstacle().or_else(|| behind.clone()));
             request.done.send(Err(LogError::TimedOut { topic, what, may_be_written, why }));
         }
     }

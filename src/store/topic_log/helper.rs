@@ -30,8 +30,18 @@ const JOBS_MAX: usize = 2;
 pub(super) enum Job {
     /// Create the topic if it is missing and `create` says so, check it, and find where its partitions begin.
     Prepare { create: bool },
-    /// Ask where its partitions end. `reading` comes back with the answer.
-    ListEnds { partitions: i32, reading: u64 },
+    /// Ask where its partitions end, and, if that is wanted, how far they can be read: to where open transactions begin.
+    /// `reading` comes back with the answer.
+    ListEnds { partitions: i32, reading: u64, readable: bool },
+}
+
+/// Where the partitions of a topic end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// After all records, those of open transactions included.
+    pub(super) all: Vec<i64>,
+    /// As far as they can be read now, if that was wanted.
+    pub(super) readable: Option<Vec<i64>>,
 }
 
 /// What came of a job.
@@ -40,7 +50,7 @@ pub(super) enum JobDone {
     /// The topic is as it is to be, and its partitions begin at these offsets; or something is in the way.
     Prepared(Result<Vec<i64>, Obstacle>),
     /// The ends.
-    Listed { reading: u64, ends: Result<Vec<i64>, KafkaFault> },
+    Listed { reading: u64, ends: Result<Ends, KafkaFault> },
 }
 
 /// The helper of one topic. Dropping it does not wait for a job that is under way: it ends by its own bound.
@@ -89,6 +99,8 @@ pub(super) struct Questions {
     pub(super) admin: ClientSettings,
     /// Must read uncommitted: ends count open transactions.
     pub(super) offsets: LogOffsets,
+    /// The settings of a client that asks where open transactions begin, if the topic is read as far as it is committed.
+    pub(super) committed: Option<ClientSettings>,
 }
 
 impl Helper {
@@ -101,10 +113,8 @@ impl Helper {
                 let mut admin = None;
                 let result = match job {
                     Job::Prepare { create } => JobDone::Prepared(questions.prepare(create, &mut admin)),
-                    Job::ListEnds { partitions, reading } => {
-                        let deadline = Clock.deadline(ATTEMPT);
-                        let ends = questions.offsets.ends(&questions.spec.name, partitions, deadline);
-                        JobDone::Listed { reading, ends }
+                    Job::ListEnds { partitions, reading, readable } => {
+                        JobDone::Listed { reading, ends: questions.ends(partitions, readable) }
                     }
                 };
                 if done.send((topic, result)).is_err() {
@@ -158,6 +168,16 @@ impl Questions {
             }
         }
         self.beginnings(Clock.deadline(VISIBLE), deadline, wish.missing())
+    }
+
+    fn ends(&self, partitions: i32, readable: bool) -> Result<Ends, KafkaFault> {
+        let (name, deadline) = (&self.spec.name, Clock.deadline(ATTEMPT));
+        // First: a transaction that ends meanwhile must not put this end behind the other.
+        let committed = self.committed.as_ref().filter(|_| readable);
+        let committed = committed.map(|settings| LogOffsets::new(settings)?.ends(name, partitions, deadline));
+        let committed = committed.transpose()?;
+        let all = self.offsets.ends(name, partitions, deadline)?;
+        Ok(Ends { readable: readable.then(|| committed.unwrap_or_else(|| all.clone())), all })
     }
 
     /// Creates the topic, unless it is there already.

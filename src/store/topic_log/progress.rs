@@ -1,5 +1,8 @@
 //! How far a topic was read, and who waits until it was read further. Pure.
 
+use std::fmt;
+use std::time::{Duration, Instant};
+
 /// The positions of one topic's partitions, and what waits for them. `T` is whoever waits.
 #[derive(Debug)]
 pub(super) struct Progress<T> {
@@ -13,6 +16,14 @@ struct Position {
     offset: i64,
     /// Whether anything was heard of the partition since its reading began.
     is_begun: bool,
+    /// Since when it is known that there is more to read from here.
+    more_since: Option<Instant>,
+}
+
+impl Position {
+    fn at(offset: i64, is_begun: bool) -> Self {
+        Position { offset, is_begun, more_since: None }
+    }
 }
 
 #[derive(Debug)]
@@ -33,6 +44,21 @@ pub(super) struct Shrunk {
     pub(super) end: i64,
 }
 
+/// A partition that was not read as far as somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Behind {
+    partition: i32,
+    position: i64,
+    target: i64,
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Behind { partition, position, target } = self;
+        write!(f, "its partition {partition} was read up to offset {position} of {target}")
+    }
+}
+
 impl<T> Default for Progress<T> {
     fn default() -> Self {
         Progress { partitions: Vec::new(), waits: Vec::new() }
@@ -42,15 +68,14 @@ impl<T> Default for Progress<T> {
 impl<T> Progress<T> {
     /// The partitions are read from these offsets on; gives back all who waited.
     pub(super) fn restart(&mut self, beginnings: &[i64]) -> Vec<T> {
-        let begins = |offset: &i64| Position { offset: *offset, is_begun: false };
-        self.partitions = beginnings.iter().map(begins).collect();
+        self.partitions = beginnings.iter().map(|offset| Position::at(*offset, false)).collect();
         std::mem::take(&mut self.waits).into_iter().map(|wait| wait.who).collect()
     }
 
     /// There are so many partitions, if there were fewer; the new ones are read from offset 0 on.
     pub(super) fn grow(&mut self, partitions: usize) {
         let partitions = partitions.max(self.partitions.len());
-        self.partitions.resize(partitions, Position { offset: 0, is_begun: false });
+        self.partitions.resize(partitions, Position::at(0, false));
     }
 
     /// How many partitions there are.
@@ -66,7 +91,10 @@ impl<T> Progress<T> {
     /// All records of a partition before this offset were handed over.
     pub(super) fn advance(&mut self, partition: i32, to: i64) {
         if let Some(position) = index(partition).and_then(|index| self.partitions.get_mut(index)) {
-            *position = Position { offset: to.max(position.offset), is_begun: true };
+            position.is_begun = true;
+            if to > position.offset {
+                *position = Position::at(to, true);
+            }
         }
     }
 
@@ -95,6 +123,13 @@ impl<T> Progress<T> {
         take_if(&mut self.waits, |wait| is_over(&wait.who))
     }
 
+    /// What the first of these waits for that was not read yet.
+    pub(super) fn behind(&self, of: impl Fn(&T) -> bool) -> Option<Behind> {
+        let mut waits = self.waits.iter().filter(|wait| of(&wait.who)).flat_map(|wait| &wait.targets);
+        let (partition, target) = waits.next().copied()?;
+        Some(Behind { partition, position: offset(&self.partitions, partition), target })
+    }
+
     /// Who waits.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &T> {
         self.waits.iter().map(|wait| &wait.who)
@@ -107,6 +142,26 @@ impl<T> Progress<T> {
             .iter()
             .flat_map(|wait| &wait.targets)
             .any(|(awaited, target)| *awaited == partition && *target > position)
+    }
+
+    /// Whether somebody waits for more than was read.
+    pub(super) fn is_awaited_at_all(&self) -> bool {
+        !self.waits.is_empty()
+    }
+
+    /// A partition of which nothing came for so long although it can be read up to `readable`, as was found before and now.
+    pub(super) fn stuck(&mut self, readable: &[i64], now: Instant, patience: Duration) -> Option<Behind> {
+        let mut stuck = None;
+        for (partition, (position, readable)) in (0..).zip(self.partitions.iter_mut().zip(readable)) {
+            if position.offset >= *readable {
+                position.more_since = None;
+            } else if now.saturating_duration_since(*position.more_since.get_or_insert(now)) >= patience {
+                // The new attempt gets as long.
+                position.more_since = None;
+                stuck = Some(Behind { partition, position: position.offset, target: *readable });
+            }
+        }
+        stuck
     }
 
     /// A partition that ends before what was read of it: it is not the one that was read.
@@ -142,6 +197,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::stdx::time::Clock;
 
     fn two() -> Progress<&'static str> {
         let mut progress = Progress::default();
@@ -214,12 +270,39 @@ mod tests {
     }
 
     #[test]
-    fn who_is_late_is_taken_out() {
+    fn who_is_late_is_taken_out_and_told_what_is_missing() {
         let mut progress = two();
-        progress.wait([(0, 1)], "late");
+        progress.wait([(0, 1), (1, 6)], "late");
         progress.wait([(0, 1)], "not yet");
+        progress.advance(0, 3);
+        progress.advance(1, 4);
+        progress.take_reached();
+        let behind = progress.behind(|who| *who == "late").unwrap().to_string();
+        assert!(behind.starts_with("its partition 1 was read up to offset 4 of 6"), "{behind}");
+        assert_eq!(progress.behind(|who| *who == "not yet"), None);
+        progress.wait([(0, 9)], "not yet");
         assert_eq!(progress.take_if(|who| *who == "late"), ["late"]);
         assert_eq!(progress.waiting().collect::<Vec<_>>(), [&"not yet"]);
+    }
+
+    #[test]
+    fn a_partition_is_stuck_that_has_more_and_gives_nothing() {
+        let (mut progress, patience) = (two(), Duration::from_secs(5));
+        let start = Clock.now().instant;
+        let stuck = |progress: &mut Progress<_>, readable: [i64; 2], at: u64| {
+            progress.stuck(&readable, start + Duration::from_secs(at), patience).is_some()
+        };
+        progress.advance(0, 9);
+        assert!(!stuck(&mut progress, [9, 3], 0), "just found");
+        assert!(!stuck(&mut progress, [9, 3], 4), "not for long");
+        progress.advance(1, 1);
+        assert!(!stuck(&mut progress, [9, 3], 6), "something came");
+        progress.advance(1, 1);
+        assert!(stuck(&mut progress, [9, 3], 11), "nothing new came");
+        assert!(!stuck(&mut progress, [9, 3], 12), "it was told");
+        assert!(stuck(&mut progress, [9, 3], 17), "and is told again");
+        progress.advance(1, 3);
+        assert!(!stuck(&mut progress, [9, 3], 30), "all is read; what follows is in an open transaction");
     }
 
     proptest! {

@@ -86,7 +86,8 @@ impl Logs {
         let (done, jobs_done) = jobs_done(topics.len());
         let topics = topics.into_iter().enumerate().map(|(index, topic)| {
             let (spec, admin) = (topic.spec.clone(), clients.admin.clone());
-            let questions = Questions { spec, admin, offsets: offsets.clone() };
+            let committed = clients.committed_ends(spec.role == TopicRole::Status);
+            let questions = Questions { spec, admin, offsets: offsets.clone(), committed };
             Ok(Topic::new(topic, Helper::start(questions, index, done.clone())?))
         });
         let topics = topics.collect::<Result<Vec<_>, LogsNotStarted>>()?;
@@ -139,6 +140,7 @@ impl Logs {
         }
         let has_more = self.read();
         self.hand_over();
+        self.replace_stuck();
         let now = Clock.now().instant;
         self.timers(now);
         let mut acknowledged = Vec::new();
@@ -219,7 +221,32 @@ impl Logs {
                 for topic in &mut topics {
                     topic.handed_over(&result, &mut Moment { consumers, now });
                 }
-                consumers.end_reading();
+                consumers.end(Reading::FromBeginning);
+            }
+        }
+    }
+
+    /// A consumer that does not get further is replaced by a new one, for all topics that it has: librdkafka may lose a
+    /// partition where a broker ends without notice and comes back.
+    fn replace_stuck(&mut self) {
+        let count = self.consumers.len();
+        for (index, consumers) in self.consumers.iter_mut().enumerate() {
+            let of_these = |topic: &&mut Topic| consumer_of(topic.spec.role, count) == index;
+            let mut topics: Vec<_> = self.topics.iter_mut().filter(of_these).collect();
+            for which in [Reading::FromBeginning, Reading::News] {
+                let mut is_stuck = false;
+                for topic in &mut topics {
+                    is_stuck |= topic.take_stuck(which);
+                }
+                if !is_stuck {
+                    continue;
+                }
+                consumers.end(which);
+                let offsets: Vec<_> = topics.iter().flat_map(|topic| topic.read_on_from(which)).collect();
+                if let Err(fault) = consumers.read_from(which, &offsets) {
+                    // It is found to be stuck again.
+                    log::warn!("{fault}");
+                }
             }
         }
     }
