@@ -65,7 +65,8 @@ impl Beginning {
             PlannedMode::Distributed(config) => &config.worker,
         };
         let listeners = bind(config)?;
-        let programs = plugins::exec::Programs::of_this_process(config.exec_allowed.clone());
+        let programs = plugins::exec::Programs::of_this_process(config.exec_allowed.clone())
+            .of_worker_with(config.task_shutdown_graceful_timeout);
         let url = assemble::listeners::local_url(listeners.addresses());
         let notifier = Notifier::from_environment(|name| std::env::var_os(name), std::process::id());
         let registry = plugins::registry_running(&programs);

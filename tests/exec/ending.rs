@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use herdsman::stdx::time::Clock;
 
-use crate::support::{Source, Stored, nobody_is_left, script, wait_for, written};
+use crate::support::{Sink, Source, Stored, nobody_is_left, partition, script, wait_for, written};
 
 /// Starts and stops a source; how long the stop took.
 fn stop(body: &str, timeout_ms: &str) -> (tempfile::TempDir, Duration) {
@@ -102,4 +102,21 @@ fn a_program_outlives_the_thread_of_the_task_that_started_it() {
     wait_for("the stop", || {
         fs::read_to_string(folder.path().join("heard")).ok().filter(|heard| heard.contains("stop"))
     });
+}
+
+#[test]
+fn a_sink_that_neither_acknowledges_nor_ends_is_gone_while_the_worker_waits_for_its_task() {
+    let (folder, command) =
+        script(r#"trap '' TERM; say '{"ready":{}}'; while :; do hear || sleep 0.05; done"#);
+    let more = [("flush.timeout.ms", "60000"), ("stop.timeout.ms", "60000")];
+    let mut sink = Sink::start(folder.path(), &command, &more).unwrap();
+    sink.put(0, 3).unwrap();
+    let before = Clock.now().instant;
+    assert_eq!(sink.committed(), 0);
+    sink.task.close(&[partition(0)]).unwrap();
+    sink.task.stop().unwrap();
+    let took = Clock.now().instant - before;
+    // The default of task.shutdown.graceful.timeout.ms.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    nobody_is_left(folder.path());
 }

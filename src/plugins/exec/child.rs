@@ -3,7 +3,7 @@
 use std::io::{self, PipeWriter};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,6 +67,32 @@ pub(super) enum Ask {
     Kill,
 }
 
+/// What the thread of a child is asked for, as it sees it.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    what: AtomicU8,
+    /// How long a program that was told to stop may take, in milliseconds.
+    patience_ms: AtomicU64,
+}
+
+impl Asked {
+    fn ask(&self, ask: Ask, patience: Duration) {
+        self.patience_ms.store(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        self.what.store(ask as u8, Ordering::Release);
+    }
+
+    /// Whether it is to end the program.
+    pub(super) fn is_asked(&self) -> bool {
+        self.what.load(Ordering::Acquire) != Ask::Nothing as u8
+    }
+
+    /// How long it may wait for the program, if that was told to stop.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let was_told = self.what.load(Ordering::Acquire) == Ask::Stop as u8;
+        was_told.then(|| Duration::from_millis(self.patience_ms.load(Ordering::Acquire)))
+    }
+}
+
 /// Makes sense of lines; belongs to the thread that reads them.
 pub(super) enum Hearing {
     Source(Box<FromProgram>),
@@ -95,7 +121,7 @@ impl Hearing {
 pub(super) struct Child {
     pub(super) input: Option<Input>,
     pub(super) events: Receiver<Event>,
-    asked: Arc<AtomicU8>,
+    asked: Arc<Asked>,
     /// Closing it wakes the thread.
     wake: Option<PipeWriter>,
     /// Closed when the thread has ended.
@@ -113,7 +139,7 @@ impl Child {
         let (woken, wake) = io::pipe()?;
         let (events, heard) = bounded(WAITING_EVENTS_MAX);
         let (gone_sender, gone) = bounded(0);
-        let asked = Arc::new(AtomicU8::new(Ask::Nothing as u8));
+        let asked = Arc::new(Asked::default());
         let context: Arc<str> = LogContext::with(|text| Arc::from(text));
         let keeper = Keeper {
             program: program.clone(),
@@ -141,19 +167,19 @@ impl Child {
         })
     }
 
-    /// Tells the program to stop, waits for it as long as its settings say, and kills it then.
-    pub(super) fn stop(mut self, last_words: &[u8]) {
+    /// Tells the program to stop, waits for it as long as its settings say and time is left, and kills it then.
+    pub(super) fn stop(mut self, last_words: &[u8], left: Duration) {
         if let Some(input) = &mut self.input {
             input.say(last_words);
             input.flush();
         }
-        self.end(Ask::Stop, self.stop_timeout);
+        self.end(Ask::Stop, self.stop_timeout.min(left));
     }
 
     fn end(&mut self, ask: Ask, timeout: Duration) {
         self.input = None;
         let Some(thread) = self.thread.take() else { return };
-        self.asked.store(ask as u8, Ordering::Release);
+        self.asked.ask(ask, timeout);
         self.wake = None;
         match self.gone.recv_timeout(timeout + BEYOND_STOP) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => drop(thread),

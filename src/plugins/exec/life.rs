@@ -20,13 +20,15 @@ use crate::api::error::{ConnectError, Result};
 use crate::stdx::backoff::jitter;
 use crate::stdx::time::Clock;
 
+/// Makes sense of what a program says; a new one for each run.
+pub(super) type MakeHearing = Box<dyn Fn() -> Result<Hearing> + Send>;
+
 /// What is needed to run a program again and again.
 pub(super) struct Plan {
     pub(super) program: Program,
     /// The first line that it is told.
     pub(super) first_words: Vec<u8>,
-    /// A new one for each run.
-    pub(super) hearing: Box<dyn Fn() -> Result<Hearing> + Send>,
+    pub(super) hearing: MakeHearing,
     /// Whether a program that ends with status 0 has done its work.
     pub(super) may_finish: bool,
     pub(super) thread_name: String,
@@ -272,10 +274,10 @@ impl Life {
         }
     }
 
-    /// Tells the program to stop and sees to it.
-    pub(super) fn stop(self) {
+    /// Tells the program to stop and sees to it, within the time that its settings give it and that is left.
+    pub(super) fn stop(self, left: Duration) {
         match self.state {
-            State::Starting { child, .. } | State::Up { child, .. } => child.stop(&words::stop()),
+            State::Starting { child, .. } | State::Up { child, .. } => child.stop(&words::stop(), left),
             State::Down { .. } | State::Finished | State::Failed(_) => {}
         }
     }

@@ -24,6 +24,7 @@ mod records;
 mod restarts;
 mod sink;
 mod source;
+mod task;
 mod words;
 
 pub use program::Programs;

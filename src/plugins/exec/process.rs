@@ -7,13 +7,12 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use super::child::{Ask, End, Event, Hearing};
+use super::child::{Asked, End, Event, Hearing};
 use super::launch;
 use super::lines::{Blocks, Got, lines};
 use super::log_lines;
@@ -39,7 +38,7 @@ pub(super) struct Keeper {
     pub(super) hearing: Hearing,
     pub(super) pipes: ChildPipes,
     pub(super) events: Sender<Event>,
-    pub(super) asked: Arc<AtomicU8>,
+    pub(super) asked: Arc<Asked>,
     /// Has an end when something was asked.
     pub(super) woken: PipeReader,
     /// Whose task it is, for the log.
@@ -78,7 +77,7 @@ impl Keeper {
         let mut kept =
             Kept { process, id, said, woken, asked, events, hearing, line_bytes: program.line_bytes };
         let end = kept.listen();
-        let status = kept.finish(end.is_none(), program.stop_timeout);
+        let status = kept.finish(end.is_none());
         drop(follower);
         if let Some(end) = end {
             kept.tell(Event::Ended(end.with(status)));
@@ -149,7 +148,7 @@ struct Kept {
     id: Pid,
     said: PipeReader,
     woken: PipeReader,
-    asked: Arc<AtomicU8>,
+    asked: Arc<Asked>,
     events: Sender<Event>,
     hearing: Hearing,
     line_bytes: usize,
@@ -238,7 +237,7 @@ impl Kept {
     }
 
     fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire) != Ask::Nothing as u8
+        self.asked.is_asked()
     }
 
     /// Passes an event on, waits for room, and gives up when the process is to be stopped.
@@ -285,9 +284,10 @@ impl Kept {
     }
 
     /// Ends the process and all that is left of its group, and waits for it. `asked`: it was told to stop, and has time.
-    fn finish(&mut self, asked: bool, timeout: Duration) -> Option<ExitStatus> {
-        let patient = asked && self.asked.load(Ordering::Acquire) == Ask::Stop as u8;
-        if patient && !self.exits_until(Clock.deadline(timeout / 2)) {
+    fn finish(&mut self, asked: bool) -> Option<ExitStatus> {
+        if let Some(timeout) = self.asked.patience().filter(|_| asked)
+            && !self.exits_until(Clock.deadline(timeout / 2))
+        {
             log::info!(
                 "the program has not ended {} ms after it was told to stop: SIGTERM",
                 (timeout / 2).as_millis()

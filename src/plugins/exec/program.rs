@@ -35,14 +35,31 @@ const INHERITED: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "T
 pub struct Programs {
     allowed: Vec<String>,
     launcher: PathBuf,
+    stop_within: Duration,
 }
+
+/// How much of `task.shutdown.graceful.timeout.ms` the end of a task may take, in fifths; the rest is for the worker.
+const STOP_FIFTHS: u32 = 4;
+/// The worker's default for it.
+const GRACEFUL: Duration = Duration::from_secs(5);
 
 impl Programs {
     /// `allowed`: paths of programs, and folders, which end in `/`. `launcher` is an executable of this crate: see
     /// [`super::launch`].
     #[must_use]
     pub fn new(allowed: Vec<String>, launcher: PathBuf) -> Self {
-        Programs { allowed, launcher }
+        Programs { allowed, launcher, stop_within: GRACEFUL }.of_worker_with(GRACEFUL)
+    }
+
+    /// The same of a worker that waits so long for a task that it stops.
+    #[must_use]
+    pub fn of_worker_with(self, graceful_timeout: Duration) -> Self {
+        Programs { stop_within: graceful_timeout / 5 * STOP_FIFTHS, ..self }
+    }
+
+    /// How long the end of a task may take, all in all.
+    pub(super) fn stop_within(&self) -> Duration {
+        self.stop_within
     }
 
     /// Programs that are started by the executable of this process.
@@ -160,7 +177,8 @@ pub(super) fn config_def() -> ConfigDef {
             STOP_TIMEOUT,
             "4000",
             "How long the program may take to end. It is told at once, gets SIGTERM after half of this, and SIGKILL after \
-             all of it. Should be less than `task.shutdown.graceful.timeout.ms` of the worker.",
+             all of it. With what a sink waits for acknowledgements before, four fifths of \
+             `task.shutdown.graceful.timeout.ms` of the worker at most.",
         ))
         .define(
             ConfigKey::new(RESTARTS, Int, Medium, "How often in a row a program that ended is started again before the task fails.")

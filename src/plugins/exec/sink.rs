@@ -5,25 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::child::{Heard, Hearing};
-use super::connector::{ExecConnector, Place, task_def, told};
+use super::connector::ExecConnector;
 use super::in_flight::InFlight;
 use super::input::{Input, Wrote};
-use super::life::{Life, Plan, Said, Standing};
+use super::life::{Life, MakeHearing, Said, Standing};
 use super::program::{self, Programs};
 use super::records::ToProgram;
+use super::task::{self, Started};
 use super::words::{self, Kind};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance};
 use crate::api::connector::{Connector, ConnectorPlugin};
-use crate::api::error::{ConnectError, ErrorKind, Result};
+use crate::api::error::{ConnectError, Result};
 use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
 use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use crate::api::source::AlterOffsets;
-use crate::plugins::settings;
 use crate::stdx::time::Clock;
 
 const SCHEMAS: &str = "schemas.enable";
@@ -38,6 +38,8 @@ const TICK: Duration = Duration::from_millis(5);
 const START_TICK: Duration = Duration::from_millis(100);
 /// Records are written to the program when there are so many bytes of them, or at the end of a batch.
 const WRITE_BYTES: usize = 256 * 1024;
+/// Of the time for the end of a task, one part is kept for the end of its program.
+const STOP_PARTS: u32 = 4;
 /// How long after the program has closed its end its own end may come.
 const CLOSED_GRACE: Duration = Duration::from_secs(2);
 
@@ -71,8 +73,8 @@ fn config_def() -> ConfigDef {
             key(
                 FLUSH_TIMEOUT,
                 ConfigType::Long,
-                "How long a commit of offsets waits for the program to acknowledge what it holds. Then it goes as far as \
-                 the program has.",
+                "How long a commit of offsets waits for the program to acknowledge what it holds, three fifths of \
+                 `task.shutdown.graceful.timeout.ms` of the worker at most. Then it goes as far as the program has.",
             )
             .default("3000")
             .at_least(0),
@@ -103,7 +105,7 @@ impl ConnectorPlugin for ExecSink {
 
 impl SinkPlugin for ExecSink {
     fn task(&self) -> Box<dyn SinkTask> {
-        Box::new(ExecSinkTask { programs: self.programs.clone(), running: None })
+        Box::new(ExecSinkTask { programs: self.programs.clone(), running: Started::not_yet() })
     }
 
     fn alter_offsets(&self, _: &Settings, _: &BTreeMap<TopicPartition, Option<i64>>) -> Result<AlterOffsets> {
@@ -114,34 +116,34 @@ impl SinkPlugin for ExecSink {
 
 struct ExecSinkTask {
     programs: Programs,
-    running: Option<Running>,
+    running: Started<Running>,
 }
 
 impl SinkTask for ExecSinkTask {
     fn start(&mut self, context: Arc<dyn SinkTaskContext>, config: &Settings) -> Result<()> {
         let mut running = Running::new(&self.programs, context, config)?;
         running.wait_until_ready()?;
-        self.running = Some(running);
+        self.running.set(running);
         Ok(())
     }
 
     fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
-        self.running()?.say(&words::open(partitions));
+        self.running.get()?.say(&words::open(partitions));
         Ok(())
     }
 
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
-        self.running()?.put(records)
+        self.running.get()?.put(records)
     }
 
     fn pre_commit(&mut self, offsets: &SinkOffsets) -> Result<SinkOffsets> {
-        let running = self.running()?;
+        let running = self.running.get()?;
         running.wait_for_acknowledgements()?;
         Ok(running.in_flight.committable(offsets))
     }
 
     fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
-        let running = self.running()?;
+        let running = self.running.get()?;
         running.in_flight.forget(partitions);
         running.say(&words::close(partitions));
         Ok(())
@@ -149,16 +151,10 @@ impl SinkTask for ExecSinkTask {
 
     fn stop(&mut self) -> Result<()> {
         if let Some(running) = self.running.take() {
-            running.life.stop();
+            let left = running.time_to_stop();
+            running.life.stop(left);
         }
         Ok(())
-    }
-}
-
-impl ExecSinkTask {
-    fn running(&mut self) -> Result<&mut Running> {
-        let not_started = || ConnectError::new(ErrorKind::IllegalArgument, "the task was not started");
-        self.running.as_mut().ok_or_else(not_started)
     }
 }
 
@@ -170,29 +166,29 @@ struct Running {
     in_flight: InFlight,
     in_flight_max: usize,
     flush_timeout: Duration,
+    /// How long the end of the task may take.
+    stop_within: Duration,
+    /// When the latest wait for acknowledgements began, if nothing was put since: it may be that of the end.
+    flushed_at: Option<Instant>,
     /// The run of the program that the records in flight were given to.
     run: u64,
 }
 
 impl Running {
     fn new(programs: &Programs, context: Arc<dyn SinkTaskContext>, config: &Settings) -> Result<Self> {
-        let def = task_def(config_def());
-        let parsed = settings::parse(&def, config)?;
-        let place = Place::of(&parsed)?;
-        let plan = Plan {
-            program: program::program(programs, &def, config)?,
-            first_words: words::start(Kind::Sink, &place, &told(config)),
-            hearing: Box::new(|| Ok(Hearing::Sink)),
-            may_finish: false,
-            thread_name: format!("exec-{}-{}", place.connector, place.task),
-        };
+        let hear = |_: &_| Ok(Box::new(|| Ok(Hearing::Sink)) as MakeHearing);
+        let (parsed, life) = task::begin(programs, Kind::Sink, config_def(), config, hear)?;
         Ok(Running {
-            life: Life::new(plan),
+            life,
             context,
             to_program: ToProgram::new(parsed.get(SCHEMAS)?)?,
             in_flight: InFlight::new(),
             in_flight_max: parsed.get(IN_FLIGHT)?,
-            flush_timeout: parsed.get(FLUSH_TIMEOUT)?,
+            flush_timeout: parsed
+                .get::<Duration>(FLUSH_TIMEOUT)?
+                .min(programs.stop_within() / STOP_PARTS * (STOP_PARTS - 1)),
+            stop_within: programs.stop_within(),
+            flushed_at: None,
             run: 1,
         })
     }
@@ -216,6 +212,7 @@ impl Running {
 
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
         self.context.timeout(LOOK);
+        self.flushed_at = None;
         self.hear_all();
         self.end_if_too_late();
         let standing = self.life.go_on()?;
@@ -311,8 +308,15 @@ impl Running {
         }
     }
 
+    /// What is left of the time for the end of the task: its last wait for acknowledgements is a part of that.
+    fn time_to_stop(&self) -> Duration {
+        let waited = self.flushed_at.map_or(Duration::ZERO, |since| Clock.now().instant - since);
+        self.stop_within.saturating_sub(waited).max(self.stop_within / STOP_PARTS)
+    }
+
     /// Asks the program to acknowledge what it holds, and waits for that for a while.
     fn wait_for_acknowledgements(&mut self) -> Result<()> {
+        self.flushed_at = Some(Clock.now().instant);
         self.hear_all();
         if self.in_flight.is_empty() || self.life.go_on()? != Standing::Up {
             return Ok(());

@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::child::{Heard, Hearing};
-use super::connector::{ExecConnector, Place, task_def, told};
-use super::life::{Life, Plan, Said, Standing};
+use super::connector::ExecConnector;
+use super::life::{Life, MakeHearing, Said, Standing};
 use super::program::{self, Programs};
 use super::records::{FromProgram, Given};
+use super::task::{self, Started};
 use super::words::{self, Kind};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Validator};
 use crate::api::connector::{Connector, ConnectorPlugin};
-use crate::api::error::{ConnectError, ErrorKind, Result};
+use crate::api::error::Result;
 use crate::api::offset::OffsetMap;
 use crate::api::record::{RecordMetadata, SourceRecord};
 use crate::api::source::{
     AlterOffsets, OffsetChanges, PollOutcome, SourcePlugin, SourceTask, SourceTaskContext,
 };
-use crate::plugins::settings;
 use crate::stdx::backoff::Backoff;
 
 const TOPIC: &str = "topic";
@@ -87,7 +87,7 @@ impl ConnectorPlugin for ExecSource {
 
 impl SourcePlugin for ExecSource {
     fn task(&self) -> Box<dyn SourceTask> {
-        Box::new(ExecSourceTask { programs: self.programs.clone(), running: None })
+        Box::new(ExecSourceTask { programs: self.programs.clone(), running: Started::not_yet() })
     }
 
     fn alter_offsets(&self, _: &Settings, _: &OffsetChanges) -> Result<AlterOffsets> {
@@ -98,48 +98,41 @@ impl SourcePlugin for ExecSource {
 
 struct ExecSourceTask {
     programs: Programs,
-    running: Option<Running>,
+    running: Started<Running>,
 }
 
 impl SourceTask for ExecSourceTask {
     fn start(&mut self, context: Arc<dyn SourceTaskContext>, config: &Settings) -> Result<()> {
         let mut running = Running::new(&self.programs, context, config)?;
         running.wait_until_ready()?;
-        self.running = Some(running);
+        self.running.set(running);
         Ok(())
     }
 
     fn poll(&mut self) -> Result<PollOutcome> {
-        self.running()?.poll()
+        self.running.get()?.poll()
     }
 
     fn commit_record(&mut self, record: &SourceRecord, metadata: Option<RecordMetadata>) -> Result<()> {
-        self.running()?.acknowledge(record, metadata.is_some());
+        self.running.get()?.acknowledge(record, metadata.is_some());
         Ok(())
     }
 
     fn wants_commit_record(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.acks)
+        self.running.look().is_some_and(|running| running.acks)
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.running()?.tell();
+        self.running.get()?.tell();
         Ok(())
     }
 
     fn stop(&mut self) -> Result<()> {
         if let Some(mut running) = self.running.take() {
             running.tell();
-            running.life.stop();
+            running.life.stop(self.programs.stop_within());
         }
         Ok(())
-    }
-}
-
-impl ExecSourceTask {
-    fn running(&mut self) -> Result<&mut Running> {
-        let not_started = || ConnectError::new(ErrorKind::IllegalArgument, "the task was not started");
-        self.running.as_mut().ok_or_else(not_started)
     }
 }
 
@@ -166,19 +159,13 @@ struct Running {
 
 impl Running {
     fn new(programs: &Programs, context: Arc<dyn SourceTaskContext>, config: &Settings) -> Result<Self> {
-        let def = task_def(config_def());
-        let parsed = settings::parse(&def, config)?;
-        let place = Place::of(&parsed)?;
-        let topic = parsed.text(TOPIC)?;
-        let plan = Plan {
-            program: program::program(programs, &def, config)?,
-            first_words: words::start(Kind::Source, &place, &told(config)),
-            hearing: Box::new(move || Ok(Hearing::Source(Box::new(FromProgram::new(topic.clone())?)))),
-            may_finish: true,
-            thread_name: format!("exec-{}-{}", place.connector, place.task),
-        };
+        let (_, life) = task::begin(programs, Kind::Source, config_def(), config, |parsed| {
+            let topic = parsed.text(TOPIC)?;
+            let hear = move || Ok(Hearing::Source(Box::new(FromProgram::new(topic.clone())?)));
+            Ok(Box::new(hear) as MakeHearing)
+        })?;
         Ok(Running {
-            life: Life::new(plan),
+            life,
             context,
             acks: true,
             was_ready: false,
