@@ -137,13 +137,16 @@ impl ClientLayers<'_> {
     pub fn sink_consumer(&self, connector: &str, task: u32) -> Result<ClientSettings, ConfigErrors> {
         let client_id = format!("connector-consumer-{connector}-{task}");
         let group = format!("connect-{connector}");
+        let subscribes_by_pattern =
+            self.connector.get("topics.regex").is_some_and(|text| !text.trim().is_empty());
         let framework = [
             ("client.id", client_id.as_str()),
             ("group.id", &group),
             ("auto.offset.reset", "earliest"),
             // Java's defaults, where librdkafka has others.
             ("isolation.level", "read_uncommitted"),
-            ("allow.auto.create.topics", "true"),
+            // A topic that was deleted must not come back because its reader has not noticed yet.
+            ("allow.auto.create.topics", if subscribes_by_pattern { "false" } else { "true" }),
         ];
         let java = self.layered(ClientKind::Consumer, &framework)?;
         let mut fixed: ClientSettings = [
@@ -158,8 +161,6 @@ impl ClientLayers<'_> {
         ]
         .into_iter()
         .collect();
-        let subscribes_by_pattern =
-            self.connector.get("topics.regex").is_some_and(|text| !text.trim().is_empty());
         let excludes =
             java.get("exclude.internal.topics").is_none_or(|it| !it.value.eq_ignore_ascii_case("false"));
         if subscribes_by_pattern && excludes {

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
@@ -19,10 +19,11 @@ pub use super::group_events::Membership;
 use super::group_events::{GroupEvents, unassign};
 use super::producer::Wake;
 use super::settings::client_config;
-use super::topic_pattern::TopicPattern;
+use super::topic_watch::{Change, TopicWatch};
 use crate::api::ids::TopicPartition;
 use crate::api::sink::SinkOffsets;
 use crate::config::client::ClientSettings;
+use crate::stdx::java_regex::JavaRegex;
 use crate::stdx::thread;
 use crate::stdx::time::{Clock, Deadline};
 
@@ -34,7 +35,7 @@ const COMMITS_MAX: usize = 16;
 pub enum Subscription<'a> {
     /// Topics by name.
     Names(&'a [String]),
-    /// Topics whose whole name matches a regular expression.
+    /// Topics whose whole name matches a regular expression of Java.
     Pattern(&'a str),
 }
 
@@ -57,6 +58,9 @@ pub struct SinkConsumer {
     commit_ended: Sender<CommitEnded>,
     commits_ended: Receiver<CommitEnded>,
     wake: Wake,
+    settings: ClientSettings,
+    /// Which topics there are to subscribe to, where a pattern says which.
+    watch: Option<TopicWatch>,
 }
 
 /// How a commit ended: its number, and its result.
@@ -73,29 +77,66 @@ impl SinkConsumer {
         client.set_nonempty_callback(move || on_records());
         let (commit_ended, commits_ended) = bounded(COMMITS_MAX);
         let client = Arc::new(client);
-        Ok(SinkConsumer { client, batch: BatchBuilder::default(), commit_ended, commits_ended, wake })
+        Ok(SinkConsumer {
+            client,
+            batch: BatchBuilder::default(),
+            commit_ended,
+            commits_ended,
+            wake,
+            settings: settings.clone(),
+            watch: None,
+        })
     }
 
-    /// Joins the group for topics. Fails when a pattern is wrong.
-    pub fn subscribe(&self, subscription: Subscription<'_>) -> Result<(), KafkaFault> {
-        let result = match subscription {
-            Subscription::Names(topics) => {
-                let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-                self.client.subscribe(&topics)
-            }
+    /// Joins the group for topics; with a pattern once [`SinkConsumer::follow_topics`] has found some. Fails when a
+    /// pattern is wrong.
+    pub fn subscribe(&mut self, subscription: Subscription<'_>, now: Instant) -> Result<(), KafkaFault> {
+        match subscription {
+            Subscription::Names(topics) => self.subscribe_to(topics),
             Subscription::Pattern(pattern) => {
-                let pattern = TopicPattern::of(pattern);
-                self.client.subscribe(&[pattern.as_str()])
+                let refused = |why| {
+                    KafkaFault::other(
+                        format!("subscribe to topics.regex '{pattern}'"),
+                        FaultKind::Config,
+                        why,
+                    )
+                };
+                let pattern = JavaRegex::new(pattern).map_err(refused)?;
+                self.watch = Some(TopicWatch::new(pattern, &self.settings, now));
+                Ok(())
             }
-        };
-        result.map_err(|error| match subscription {
-            Subscription::Names(_) => KafkaFault::new("subscribe to the topics", &error),
-            Subscription::Pattern(pattern) => KafkaFault::other(
-                format!("subscribe to topics.regex '{pattern}'"),
-                FaultKind::Config,
-                format!("{error}. Use groups, classes, alternatives and repetitions; no look-around"),
-            ),
-        })
+        }
+    }
+
+    /// Subscribes to topics that have come, and no longer to those that have gone, where a pattern says which. To be called
+    /// in every turn; does not wait. The task is woken when there is something new.
+    ///
+    /// # Errors
+    /// Something that does not go away by itself.
+    pub fn follow_topics(&mut self, now: Instant) -> Result<(), KafkaFault> {
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        match watch.look(&self.client, &self.wake, now)? {
+            Change::None => Ok(()),
+            Change::To(topics) if topics.is_empty() => {
+                log::info!("No topic matches topics.regex");
+                self.client.unsubscribe();
+                Ok(())
+            }
+            Change::To(topics) => {
+                log::info!("Subscribing to the topics that match topics.regex: {}", topics.join(", "));
+                self.subscribe_to(&topics)
+            }
+        }
+    }
+
+    /// When [`SinkConsumer::follow_topics`] has something to do, if nothing wakes the task before.
+    pub fn follows_topics_at(&self) -> Option<Instant> {
+        self.watch.as_ref().and_then(TopicWatch::due)
+    }
+
+    fn subscribe_to(&self, topics: &[String]) -> Result<(), KafkaFault> {
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        self.client.subscribe(&topics).map_err(|error| KafkaFault::new("subscribe to the topics", &error))
     }
 
     /// Adds to the batch what is there, up to `records_max` records in all. Never waits. Fails with what librdkafka

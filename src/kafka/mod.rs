@@ -22,6 +22,6 @@ pub mod producer;
 pub mod security;
 mod settings;
 pub mod topic_admin;
-mod topic_pattern;
+mod topic_watch;
 pub mod transactional_log;
 pub mod transactions;

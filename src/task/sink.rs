@@ -178,14 +178,14 @@ impl Unstarted {
         let Unstarted { spec, plugin, topics } = *self;
         let conversion = Conversion::new(&spec.converters)?;
         let chain = Chain::new(&spec.transforms)?;
-        let consumer = SinkConsumer::new(&spec.client, frame.wake()).map_err(|fault| {
+        let mut consumer = SinkConsumer::new(&spec.client, frame.wake()).map_err(|fault| {
             ConnectError::connect("Failed to create the consumer of the task").caused_by(fault)
         })?;
         let context = Arc::new(SinkContext::new(frame.waker.clone()));
         let mut task = plugin.task();
         let started = task
             .start(Arc::clone(&context) as Arc<dyn SinkTaskContext>, &spec.settings)
-            .and_then(|()| consumer.subscribe(subscription(&topics)).map_err(in_consumer));
+            .and_then(|()| consumer.subscribe(subscription(&topics), now).map_err(in_consumer));
         if let Err(error) = started {
             stop_plugin(frame, task.as_mut());
             return Err(error);
@@ -215,6 +215,7 @@ impl Unstarted {
 impl Running {
     fn turn(&mut self, frame: &mut Frame, now: Instant) -> Result<Next> {
         self.look_at_commits(&frame.name, now);
+        self.consumer.follow_topics(now).map_err(in_consumer)?;
         self.commit_asked |= self.context.take_commit();
         if !self.commits.is_committing() && (self.commit_asked || now >= self.commits.next()) {
             self.commit_asked = false;
@@ -248,7 +249,8 @@ impl Running {
     }
 
     fn next_turn(&self, due: Instant, now: Instant) -> Instant {
-        due.min(self.next_commit_turn()).min(now + REST)
+        let due = due.min(self.next_commit_turn()).min(now + REST);
+        self.consumer.follows_topics_at().map_or(due, |follows| follows.min(due))
     }
 
     /// When a commit begins, or the one under way has taken too long.

@@ -329,3 +329,38 @@ fn a_topic_that_is_not_there_yet_is_waited_for() {
     keeper.wait_for(10);
     assert!(!rig.kinds().iter().any(|kind| matches!(kind, TaskEventKind::Failed { .. })));
 }
+
+#[test]
+fn a_pattern_follows_topics_that_come_and_go() {
+    let rig = Rig::new();
+    rig.broker.create_topic("orders-1", 1).unwrap();
+    rig.produce("orders-1", 0, &["first".to_owned()]);
+    let keeper = Keeper::new();
+    let mut spec = rig.keeper(&keeper, 0);
+    spec.client = spec.client.with("topic.metadata.refresh.interval.ms", "200");
+    let TaskWork::Sink { topics, .. } = &mut spec.work else { unreachable!() };
+    // A pattern that only Java has.
+    *topics = SinkTopics::Matching(r"(?!orders-x)orders-\w+".to_owned());
+    let task = rig.start(1, spec);
+    keeper.wait_for(1);
+    for topic in ["orders-x", "others", "orders-new"] {
+        rig.broker.create_topic(topic, 1).unwrap();
+        rig.produce(topic, 0, &[topic.to_owned()]);
+    }
+    keeper.wait_for(2);
+    let gone = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    rig.broker.cluster().unwrap().topic_error("orders-1", gone).unwrap();
+    keeper.0.wait("one topic only", |state| {
+        let assigned = state.contexts.last().unwrap().assignment();
+        (assigned.len() == 1 && &*assigned[0].topic == "orders-new").then_some(())
+    });
+    rig.produce("orders-new", 0, &["last".to_owned()]);
+    keeper.wait_for(3);
+    task.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+    keeper.0.change(|state| {
+        let mut values: Vec<&str> = state.kept.iter().map(|(_, _, value)| value.as_str()).collect();
+        values.sort_unstable();
+        assert_eq!(values, ["first", "last", "orders-new"]);
+    });
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{ConfigError, TypedValue};
 use crate::api::topic_name;
+use crate::stdx::java_regex::JavaRegex;
 
 /// The check itself of [`Validator::Custom`]: `None` is a setting without a value.
 type Check = dyn Fn(Option<&TypedValue>) -> Result<(), String> + Send + Sync;
@@ -34,7 +35,7 @@ pub enum Validator {
         /// Whether there need not be any.
         may_be_none: bool,
     },
-    /// A regular expression.
+    /// A regular expression of Java.
     Regex,
     /// No value at all, or one that satisfies the inner condition.
     Nullable(Box<Validator>),
@@ -123,7 +124,7 @@ impl Validator {
                 _ => Ok(()),
             },
             Self::Elements { may_be_none } => check_elements(value, *may_be_none),
-            Self::Regex => match value.and_then(TypedValue::as_text).map(regex::Regex::new) {
+            Self::Regex => match value.and_then(TypedValue::as_text).map(JavaRegex::new) {
                 Some(Err(error)) => Err(format!("Invalid regex: {error}")),
                 _ => Ok(()),
             },
