@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client_log;
 use super::consumed::{BatchBuilder, Consumed};
+use super::denials::denial;
 use super::fault::{FaultKind, KafkaFault};
 pub use super::group_events::Membership;
 use super::group_events::{GroupEvents, unassign};
@@ -154,7 +155,7 @@ impl SinkConsumer {
             }
             match self.client.poll(Duration::ZERO) {
                 Some(Ok(message)) => self.batch.push(&message),
-                Some(Err(error)) => look_at(&error)?,
+                Some(Err(error)) => look_at(&error, self.client.context().take_reason())?,
                 None if self.client.context().callbacks() == seen => return Ok(Filled::Drained),
                 None => {}
             }
@@ -331,9 +332,20 @@ impl fmt::Debug for SinkConsumer {
 }
 
 /// Fails with what librdkafka does not get over by itself; the rest is only told.
-fn look_at(error: &KafkaError) -> Result<(), KafkaFault> {
+fn look_at(error: &KafkaError, reason: Option<String>) -> Result<(), KafkaFault> {
     let fault = KafkaFault::new("consume records", error);
-    if matches!(error, KafkaError::MessageConsumptionFatal(_)) || fault.kind().ends_consumer() {
+    let kind = fault.kind();
+    let fault = match &reason {
+        Some(reason) => fault.because(kind, reason),
+        None => fault,
+    };
+    let is_denial = matches!(kind, FaultKind::Authentication | FaultKind::Tls);
+    let ends = if is_denial {
+        denial(error, reason.as_deref().unwrap_or_default()).is_some()
+    } else {
+        kind.ends_consumer()
+    };
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) || ends {
         return Err(fault);
     }
     client_log::client_error(error, &fault.to_string());

@@ -16,6 +16,8 @@ use rdkafka::message::Message;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::client_log;
+use super::denials::{Denials, denial};
+use crate::stdx::time::Clock;
 
 /// Places of a lane: how many of a task's records can be in flight. A report carries the place, not the number.
 pub(super) const PLACES: usize = 1 << PLACE_BITS;
@@ -139,6 +141,7 @@ pub(super) struct Deliveries {
     lanes: Mutex<Lanes>,
     /// Changes whenever a lane comes or goes; unique among all producers of the process.
     edition: AtomicU64,
+    denials: Denials,
 }
 
 #[derive(Default)]
@@ -181,7 +184,23 @@ impl Deliveries {
         }
     }
 
+    /// Whether brokers let the client in.
+    pub(super) fn denials(&self) -> &Denials {
+        &self.denials
+    }
+
+    /// Wakes all tasks that have a lane.
+    pub(super) fn wake_all(&self) {
+        let lanes = lock(&self.lanes);
+        let wakes: Vec<Wake> = lanes.by_id.values().map(|lane| Arc::clone(&lane.state.wake)).collect();
+        drop(lanes);
+        wakes.iter().for_each(|wake| wake());
+    }
+
     fn report(&self, id: u16, place: usize, result: &DeliveryResult<'_>) {
+        if result.is_ok() {
+            self.denials.delivered();
+        }
         LATEST.with_borrow_mut(|latest| {
             let edition = self.edition.load(Ordering::SeqCst);
             if latest.as_ref().is_none_or(|(of, lane, _)| (*of, *lane) != (edition, id)) {
@@ -202,6 +221,9 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         client_log::client_error(&error, reason);
+        if let Some(kind) = denial(&error, reason) {
+            self.denials.note(kind, reason, Clock.now().instant);
+        }
     }
 }
 

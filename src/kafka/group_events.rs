@@ -33,6 +33,8 @@ pub(super) struct GroupEvents {
     memberships: Mutex<VecDeque<Membership>>,
     /// Counts callbacks. A poll that gave no record has emptied the queue only if this did not change.
     callbacks: AtomicU64,
+    /// Why the latest error came about that concerns the whole client: a poll only gives its code.
+    reason: Mutex<Option<String>>,
     /// The consumer is closing: partitions are given up at once, since nobody looks any more.
     closing: AtomicBool,
 }
@@ -48,6 +50,11 @@ impl GroupEvents {
 
     pub(super) fn next_membership(&self) -> Option<Membership> {
         lock(&self.memberships).pop_front()
+    }
+
+    /// The reason of the error that the latest poll gave, if there is one.
+    pub(super) fn take_reason(&self) -> Option<String> {
+        lock(&self.reason).take()
     }
 
     /// From now on partitions are given up as soon as the group asks.
@@ -69,6 +76,7 @@ impl ClientContext for GroupEvents {
     fn error(&self, error: KafkaError, reason: &str) {
         self.called();
         client_log::client_error(&error, reason);
+        *lock(&self.reason) = Some(reason.to_owned());
     }
 
     fn stats_raw(&self, _: &[u8]) {

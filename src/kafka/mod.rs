@@ -9,6 +9,7 @@ mod client_log;
 pub mod consumed;
 pub mod consumer;
 mod deliveries;
+mod denials;
 pub mod embedded;
 pub mod fault;
 mod group_events;

@@ -21,6 +21,7 @@ use super::transactions::{self, TransactionFault};
 use crate::api::record::RecordMetadata;
 use crate::config::client::ClientSettings;
 use crate::stdx::thread::{self, JoinOnDrop};
+use crate::stdx::time::Clock;
 
 /// How long the poller waits for reports before it looks whether it should end.
 const POLL: Duration = Duration::from_millis(100);
@@ -46,6 +47,7 @@ impl Producers {
         let mut producers = self.lock();
         if let Some(producer) = producers.get(settings).and_then(Weak::upgrade)
             && producer.fatal().is_none()
+            && producer.client.context().denials().denied().is_none()
         {
             return Ok(producer);
         }
@@ -94,6 +96,10 @@ impl Producer {
             move || {
                 while !stop.load(Ordering::Acquire) {
                     client.poll(POLL);
+                    let context = client.context();
+                    if context.denials().look(Clock.now().instant, || client.in_flight_count() > 0) {
+                        context.wake_all();
+                    }
                 }
             }
         })
@@ -151,6 +157,12 @@ impl Producer {
     pub fn abort_transaction(&self, patience: Duration) -> Result<bool, TransactionFault> {
         let result = self.client.abort_transaction(patience);
         self.ended(self.resumable("abort a transaction (EndTxn)", result))
+    }
+
+    /// Why the latest attempt to reach a broker failed, if it did not let the producer in.
+    pub fn denial(&self) -> Option<KafkaFault> {
+        let suspected = self.client.context().denials().suspected();
+        suspected.map(|(kind, reason)| KafkaFault::other("log in to a broker", kind, reason))
     }
 
     /// Opens a transaction, unless one is open or the producer has none.
@@ -379,6 +391,13 @@ impl Lane {
                 self.fresh.push((number, bits));
             }
         }
+    }
+
+    /// Why records that are on their way will not get through, if brokers do not let the producer in. The task is woken
+    /// when that comes about.
+    pub fn denied(&self) -> Option<KafkaFault> {
+        let denied = self.producer.client.context().denials().denied();
+        denied.map(|(kind, reason)| KafkaFault::other("log in to a broker", kind, reason))
     }
 
     /// Wakes the task once `count` more records were delivered or given up than [`Lane::drain`] has told of.

@@ -162,10 +162,13 @@ impl ExactlyOnceTurns {
                 self.phase = Phase::Confirming(unstarted, producer, answer);
                 Next::WhenWoken
             }
-            Ok(false) => {
-                self.phase = Phase::Claiming(unstarted, producer);
-                Next::Again
-            }
+            Ok(false) => match producer.denial() {
+                Some(fault) => self.fail_early(&without_producer().caused_by(fault)),
+                None => {
+                    self.phase = Phase::Claiming(unstarted, producer);
+                    Next::Again
+                }
+            },
             Err(fault) => self.fail_early(&without_producer().caused_by(fault.into_fault())),
         }
     }

@@ -47,6 +47,8 @@ pub(super) struct SourceFlow {
     kept: Option<HashMap<u64, SourceRecord>>,
     /// Records that were given up and hold back their partitions for good.
     lost: usize,
+    /// Brokers do not let the producer in: nobody waits for what is on its way.
+    is_denied: bool,
     topics: Topics,
     /// What is different where records are sent in transactions.
     transactions: Option<InTransactions>,
@@ -104,6 +106,7 @@ impl SourceFlow {
             held: None,
             kept: keeps_records.then(HashMap::new),
             lost: 0,
+            is_denied: false,
             topics: Topics::default(),
             transactions: None,
         }
@@ -153,7 +156,7 @@ impl SourceFlow {
 
     /// Records whose fate is open.
     pub(super) fn outstanding(&self) -> usize {
-        self.submitted.unacknowledged() - self.lost
+        if self.is_denied { 0 } else { self.submitted.unacknowledged() - self.lost }
     }
 
     /// Whether a part of the latest batch waits to be sent.
@@ -365,6 +368,14 @@ impl SourceFlow {
                 self.lost += 1;
                 failure = failure.or(Some(unsendable(fault)));
             }
+        }
+        if failure.is_none()
+            && self.outstanding() > 0
+            && let Some(fault) = self.lane.denied()
+        {
+            log::error!(target: TARGET, "{} failed to send records: {fault}", self.name);
+            self.is_denied = true;
+            failure = Some(unsendable(fault));
         }
         failure.map_or(Ok(()), Err)
     }

@@ -14,6 +14,7 @@ mod cluster_health;
 mod cluster_long;
 mod cluster_rights;
 mod conformance;
+mod credentials;
 mod durability;
 mod exactly_once;
 mod exactly_once_health;
