@@ -139,6 +139,7 @@ impl Outside for Hands {
             Effect::ResumeTask(id, epoch) => self.tasks.steer(&id, epoch, TaskHandle::resume),
             Effect::StopTask(id, epoch) => self.tasks.steer(&id, epoch, TaskHandle::stop),
             Effect::AbandonTask(id, epoch) => self.tasks.abandon(&id, epoch),
+            Effect::TellTopics(id, epoch) => self.tasks.steer(&id, epoch, TaskHandle::tell_topics),
             Effect::ReadOffsets(name, class, settings, reply) => {
                 let desk = Arc::clone(&self.offsets);
                 // Without a thread the reply is dropped and answers for itself.

@@ -42,9 +42,9 @@ use crate::stdx::time::{Clock, Deadline};
 use crate::store::file_offsets::FileOffsetStore;
 use crate::store::offset_store::OffsetStore;
 use crate::systemd::Notifier;
-use crate::task::Tasks;
 use crate::task::plan::{OffsetStoreSlot, TaskPlanner};
 use crate::task::runner::TaskRunner;
+use crate::task::{TaskEvent, TaskEventKind, Tasks};
 
 use cluster::ClusterHands;
 use contact::{ClusterId, KafkaContact};
@@ -354,7 +354,12 @@ impl Parts {
         let inbox = self.inbox.clone();
         let connector_events = Arc::new(move |event| tell(&inbox, HerderEvent::Connector(event)));
         let inbox = self.inbox.clone();
-        let task_events = Arc::new(move |event| tell(&inbox, HerderEvent::Task(event)));
+        let tracks_topics = self.config.topic_tracking;
+        let task_events = Arc::new(move |event: TaskEvent| {
+            if tracks_topics || !matches!(event.kind, TaskEventKind::Topic(_)) {
+                tell(&inbox, HerderEvent::Task(event));
+            }
+        });
         let validator = Arc::clone(&self.validator);
         let validate: Validate = Arc::new(move |draft| {
             validator.check(&draft).map_err(|why| HerderError::BadRequest(why.to_string()))

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::msg::{Answer, Written};
+use super::msg::{Answer, Effect, Effects, Written};
 use super::operations::OffsetsRequest;
 use super::view::{ConnectorInfo, ConnectorStatus, RunState, Status};
 use crate::api::Settings;
-use crate::api::ids::Epoch;
+use crate::api::ids::{ConnectorName, Epoch, TaskId};
 use crate::stdx::backoff::Backoff;
 use crate::stdx::reply::Reply;
 use crate::stdx::time::Deadline;
@@ -205,6 +205,16 @@ impl ConnectorEntry {
             waiters: Vec::new(),
             offsets_change: false,
             settings: Settings::new(),
+        }
+    }
+
+    /// Has its tasks tell anew which topics they use.
+    pub(super) fn ask_for_topics(&self, name: &ConnectorName, effects: &mut Effects) {
+        for (index, task) in &self.tasks {
+            if let TaskRun::Running(..) = task.run {
+                let id = TaskId { connector: name.clone(), index: *index };
+                effects.push(Effect::TellTopics(id, task.epoch));
+            }
         }
     }
 

@@ -203,7 +203,7 @@ impl Herder {
             HerderEvent::Connector(event) => self.connector_event(now, event, effects),
             HerderEvent::Task(event) => self.task_event(now, event, effects),
             HerderEvent::Topics(event) => self.topics_event(event),
-            HerderEvent::StatusRead(records) => self.statuses_read(records),
+            HerderEvent::StatusRead(records) => self.statuses_read(records, effects),
             HerderEvent::StatusUnwritten(write) => self.status_unwritten(write, effects),
             HerderEvent::Group(event) => self.group_event(now, event, effects),
             HerderEvent::CaughtUp(operation, outcome) => self.caught_up(now, operation, outcome, effects),

@@ -458,6 +458,8 @@ pub enum Effect {
     StopTask(TaskId, Epoch),
     /// Wait no longer for the end of a task.
     AbandonTask(TaskId, Epoch),
+    /// Hear of the topics that a task uses anew: what it has told was forgotten.
+    TellTopics(TaskId, Epoch),
     /// Show the offsets of a connector to who asks.
     ReadOffsets(ConnectorName, ConnectorClass, Settings, Reply<Answer<ConnectorOffsets>>),
     /// Change the offsets of a connector; ends in [`HerderEvent::OffsetsModified`].

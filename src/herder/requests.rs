@@ -85,7 +85,7 @@ impl Herder {
             Request::RestartParts(name, scope, reply) => self.restart_parts(name, scope, reply, effects),
             Request::RestartTask(id, reply) => self.restart_task(&id, reply, effects),
             Request::ResetTopics(name, reply) => {
-                self.forget_topics(&name, effects);
+                self.reset_topics(&name, effects);
                 effects.answer(reply, Ok(()));
             }
             Request::Offsets(name, reply) => self.show_offsets(name, reply, effects),

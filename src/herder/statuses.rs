@@ -16,12 +16,15 @@ use crate::store::status_table::{StatusWrite, WriteMode};
 
 impl Herder {
     /// Records of the status topic were read.
-    pub(super) fn statuses_read(&mut self, records: Vec<StatusRecord>) {
+    pub(super) fn statuses_read(&mut self, records: Vec<StatusRecord>, effects: &mut Effects) {
         for record in records {
             if self.denies_ours(&record)
                 && let StatusRecord::Status(of, _) = &record
             {
                 self.forget_written(of);
+            }
+            if let StatusRecord::Topic { connector, topic, used: None } = &record {
+                self.topic_forgotten(connector, topic, effects);
             }
             let Some(group) = self.membership.group() else { return };
             let name = match &record {
@@ -137,6 +140,22 @@ impl Herder {
             used: Some(used),
         };
         effects.push(Effect::WriteStatusRecords(vec![record]));
+    }
+
+    /// Somebody had it forgotten that a connector uses a topic. Tasks that still do tell it anew.
+    fn topic_forgotten(&mut self, name: &ConnectorName, topic: &Arc<str>, effects: &mut Effects) {
+        let Some(entry) = self.connectors.get_mut(name) else { return };
+        if entry.topics.remove(topic) {
+            entry.ask_for_topics(name, effects);
+        }
+    }
+
+    /// Has it forgotten, here and by all workers, which topics a connector used until now; tasks tell anew what they use.
+    pub(super) fn reset_topics(&mut self, name: &ConnectorName, effects: &mut Effects) {
+        self.forget_topics(name, effects);
+        if let Some(entry) = self.connectors.get(name) {
+            entry.ask_for_topics(name, effects);
+        }
     }
 
     /// Has it forgotten, here and by all workers, which topics a connector used.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::runner::Waker;
 use crate::api::ids::TaskId;
@@ -23,11 +23,18 @@ pub(super) enum Ending {
 pub(super) struct Control {
     paused: AtomicU8,
     ending: AtomicU8,
+    topics: AtomicBool,
 }
 
 impl Control {
     pub(super) fn new(paused: bool) -> Self {
-        Control { paused: AtomicU8::new(u8::from(paused)), ending: AtomicU8::new(0) }
+        let topics = AtomicBool::new(false);
+        Control { paused: AtomicU8::new(u8::from(paused)), ending: AtomicU8::new(0), topics }
+    }
+
+    /// Whether the task is to tell the topics that it uses from now on anew; once for each time it was asked.
+    pub(super) fn takes_topics_anew(&self) -> bool {
+        self.topics.load(Ordering::Relaxed) && self.topics.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn wants_pause(&self) -> bool {
@@ -79,6 +86,12 @@ impl TaskHandle {
     /// Asks for the state RUNNING.
     pub fn resume(&self) {
         self.control.paused.store(0, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Asks the task to tell of each topic again that it uses from now on.
+    pub fn tell_topics(&self) {
+        self.control.topics.store(true, Ordering::Release);
         self.waker.wake();
     }
 

@@ -329,6 +329,9 @@ impl Unstarted {
 
 impl Running {
     fn turn(&mut self, frame: &mut Frame, now: Instant) -> Result<Next> {
+        if frame.control.takes_topics_anew() {
+            self.flow.forget_topics();
+        }
         if let Some(next) = self.go_on_with_transaction(frame, now)? {
             return Ok(next);
         }

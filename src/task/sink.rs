@@ -214,6 +214,9 @@ impl Unstarted {
 
 impl Running {
     fn turn(&mut self, frame: &mut Frame, now: Instant) -> Result<Next> {
+        if frame.control.takes_topics_anew() {
+            self.topics.clear();
+        }
         self.look_at_commits(&frame.name, now);
         self.consumer.follow_topics(now).map_err(in_consumer)?;
         self.commit_asked |= self.context.take_commit();

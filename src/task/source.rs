@@ -218,6 +218,9 @@ impl Unstarted {
 
 impl Running {
     fn turn(&mut self, frame: &mut Frame, now: Instant) -> Result<Next> {
+        if frame.control.takes_topics_anew() {
+            self.flow.forget_topics();
+        }
         self.flow.acknowledge(self.task.as_mut())?;
         self.tell_topics(frame);
         self.commits.tick(now, self.flow.submitted(), self.task.as_mut());

@@ -175,6 +175,11 @@ impl SourceFlow {
         std::mem::take(&mut self.topics.confirmed)
     }
 
+    /// Tells topics again when they are used again.
+    pub(super) fn forget_topics(&mut self) {
+        self.topics = Topics::default();
+    }
+
     /// Asks for a wake when `records` of those in flight have their answer. `false`: some have it already.
     pub(super) fn wake_after(&mut self, records: usize, task: &mut dyn SourceTask) -> Result<bool> {
         self.lane.wake_after(records.max(1) as u64);

@@ -391,6 +391,7 @@ impl Outside for MadeUp {
             | Effect::Publish(..)
             | Effect::AbandonConnector(..)
             | Effect::AbandonTask(..)
+            | Effect::TellTopics(..)
             | Effect::Member(_)
             | Effect::CatchUp(..)
             | Effect::WriteStatus(_)

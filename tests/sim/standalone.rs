@@ -310,6 +310,7 @@ impl<'a> Sim<'a> {
             | Effect::FenceTasks(_)
             | Effect::AskForFencing(_)
             | Effect::SetLevel(..) => panic!("a worker that is alone wants nothing of a group"),
+            Effect::TellTopics(..) => {}
             Effect::StartConnector { .. }
             | Effect::MakeTaskConfigs(..)
             | Effect::StopConnector(..)

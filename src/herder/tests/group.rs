@@ -2,6 +2,7 @@
 
 mod leading;
 mod tasks;
+mod topics;
 mod work;
 
 use std::sync::Arc;
@@ -170,6 +171,7 @@ impl Member {
                     self.started.retain(|started| *started != (id.clone(), epoch));
                     self.stopped.push((id, epoch));
                 }
+                Effect::TellTopics(id, _) => self.called.push(format!("topics {id}")),
                 Effect::FenceTasks(fence) => self.fencings.push(*fence),
                 Effect::AskForFencing(ask) => self.asked.push(*ask),
                 Effect::Exit(exit) => self.exits.push(exit),

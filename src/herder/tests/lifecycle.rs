@@ -184,8 +184,10 @@ fn topics_are_shown_until_they_are_reset_or_the_connector_is_deleted() {
         world.task_reports("a", 0, TaskEventKind::Topic(topic.into()));
     }
     assert_eq!(world.topics("a"), ["t", "u"]);
+    world.log();
     good(&world.ask(|reply| Request::ResetTopics("a".into(), reply)));
     assert!(world.topics("a").is_empty());
+    assert_eq!(world.log(), "topics a-0", "what it uses from now on is told anew");
     world.task_reports("a", 0, TaskEventKind::Topic("t".into()));
     world.hang("stop a");
     let _delete = world.delete("a");

@@ -386,6 +386,7 @@ impl World {
             Effect::ResumeTask(id, epoch) => self.call_task("resume", &id, epoch, TaskEventKind::Resumed),
             Effect::StopTask(id, epoch) => self.call_task("stop", &id, epoch, TaskEventKind::Stopped),
             Effect::AbandonTask(id, _) => self.note(&format!("abandon {id}")),
+            Effect::TellTopics(id, _) => self.note(&format!("topics {id}")),
             Effect::Member(_)
             | Effect::CatchUp(..)
             | Effect::WriteStatus(_)

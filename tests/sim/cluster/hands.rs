@@ -62,7 +62,7 @@ impl Cluster<'_> {
             }
             Effect::SubmitTasks(submit) => self.submit_tasks(life, *submit),
             Effect::ClaimConfigTopic(operation) => self.claim(life, operation),
-            Effect::SetLevel(..) => {}
+            Effect::SetLevel(..) | Effect::TellTopics(..) => {}
             Effect::FenceTasks(_) | Effect::AskForFencing(_) => {
                 unreachable!("no source writes exactly once here")
             }
