@@ -10,4 +10,5 @@ pub mod properties;
 pub mod providers;
 pub mod reference;
 pub mod stores;
+pub mod topic_creation;
 pub mod worker;

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 pub use transforms::transforms_page;
 
 use super::client::ClientKind;
-use super::client::table::{self, ClientKey, Rule};
+use super::client::table::{self as client_table, ClientKey, Rule};
+use super::topic_creation;
 use super::worker::keys::{self, Mode, Modes, Support};
 use crate::api::config_def::{ConfigDef, ConfigKey, Default};
 
@@ -64,6 +65,16 @@ pub fn connector_page(source: &ConfigDef, sink: &ConfigDef) -> String {
          `consumer.override.` and `admin.override.`: see [client settings](client-settings.md).\n"
     );
     parts(&mut page, source, sink);
+    line(
+        &mut page,
+        format_args!(
+            "\n## Topics that sources create\n\n\
+             For each group of `topic.creation.groups`, its alias in place of `ALIAS`, and for the group `default`, which \
+             is always there. What else stands below `topic.creation.ALIAS.` is a setting of the new topic, such as \
+             `cleanup.policy`. See [the guide](../guide/topic-creation.md).\n"
+        ),
+    );
+    table(&mut page, &topic_creation::reference().keys().collect::<Vec<_>>());
     page
 }
 
@@ -78,11 +89,15 @@ fn parts(page: &mut String, source: &ConfigDef, sink: &ConfigDef) {
     ];
     for (title, keys) in parts {
         line(page, format_args!("\n## {title}\n"));
-        line(page, format_args!("| Name | Type | Default | Valid | Importance | What it does |"));
-        line(page, format_args!("|---|---|---|---|---|---|"));
-        for key in keys {
-            line(page, format_args!("| {} |", cells(key).join(" | ")));
-        }
+        table(page, &keys);
+    }
+}
+
+fn table(page: &mut String, keys: &[&ConfigKey]) {
+    line(page, format_args!("| Name | Type | Default | Valid | Importance | What it does |"));
+    line(page, format_args!("|---|---|---|---|---|---|"));
+    for key in keys {
+        line(page, format_args!("| {} |", cells(key).join(" | ")));
     }
 }
 
@@ -108,7 +123,7 @@ pub fn client_page() -> String {
          names it; a name that is not here does nothing and is told once.\n\n\
          | Java's name | Clients | What becomes of it |\n|---|---|---|\n"
     );
-    for key in table::all() {
+    for key in client_table::all() {
         let row = format_args!("| `{}` | {} | {} |", key.name, clients(key), becomes(&key.rule));
         line(&mut page, row);
     }

@@ -9,6 +9,7 @@ use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{ConnectorName, Epoch};
 use crate::api::registry::ConnectorClass;
 use crate::config::providers::{ConfigProviders, restore_references};
+use crate::config::topic_creation;
 use crate::stdx::panics;
 
 const LOGGER: &str = "org.apache.kafka.connect.runtime.WorkerConnector";
@@ -68,7 +69,11 @@ impl Life {
             let settings = life.resolved()?;
             let plugin = life.class.plugin();
             log::info!(target: LOGGER, "Creating connector {} of type {}", life.reporter.name, plugin.class());
-            for note in unbuilt::notes(&life.class, &settings) {
+            let about_topics = match life.class {
+                ConnectorClass::Source(_) => topic_creation::notes(&settings),
+                ConnectorClass::Sink(_) => Vec::new(),
+            };
+            for note in unbuilt::notes(&life.class, &settings).into_iter().chain(about_topics) {
                 log::warn!(target: LOGGER, "Connector {}: {note}", life.reporter.name);
             }
             let connector = life.connector.insert(plugin.connector());

@@ -16,27 +16,19 @@ const OF_SINKS: [Unbuilt; 1] = [(
     "",
     "a record that fails ends the task, or is lost where errors.tolerance is all",
 )];
-const TOPIC_CREATION: &str = "topic.creation.";
 
 /// What is to be said about the settings of a connector, a line each.
 pub(super) fn notes(class: &ConnectorClass, settings: &Settings) -> Vec<String> {
-    let (of_kind, creates_topics) = match class {
-        ConnectorClass::Source(_) => (&[][..], true),
-        ConnectorClass::Sink(_) => (OF_SINKS.as_slice(), false),
+    let of_kind = match class {
+        ConnectorClass::Source(_) => &[][..],
+        ConnectorClass::Sink(_) => OF_SINKS.as_slice(),
     };
     let is_used = |(key, unused, _): &&Unbuilt| {
         settings.get(*key).is_some_and(|value| !value.trim().eq_ignore_ascii_case(unused))
     };
     let note = |key: &str, instead: &str| format!("{key} is known but not built yet: {instead}");
     let used = OF_ALL.iter().chain(of_kind).filter(is_used);
-    let mut notes: Vec<String> = used.map(|(key, _, instead)| note(key, instead)).collect();
-    if creates_topics && settings.keys().any(|key| key.starts_with(TOPIC_CREATION)) {
-        notes.push(note(
-            "topic.creation.*",
-            "the broker creates topics, where auto.create.topics.enable lets it",
-        ));
-    }
-    notes
+    used.map(|(key, _, instead)| note(key, instead)).collect()
 }
 
 #[cfg(test)]
@@ -61,17 +53,12 @@ mod tests {
             ("errors.retry.timeout", "-1"),
             ("errors.log.enable", "true"),
             ("errors.deadletterqueue.topic.name", "dead"),
-            ("topic.creation.default.partitions", "3"),
-            ("topic.creation.default.replication.factor", "1"),
         ];
         for class in ["FileStreamSource", "FileStreamSink"] {
             assert_eq!(keys(class, &[]), "");
             assert_eq!(keys(class, &at_rest), "");
         }
-        assert_eq!(
-            keys("FileStreamSource", &used),
-            "errors.retry.timeout errors.log.enable topic.creation.*"
-        );
+        assert_eq!(keys("FileStreamSource", &used), "errors.retry.timeout errors.log.enable");
         assert_eq!(
             keys("FileStreamSink", &used),
             "errors.retry.timeout errors.log.enable errors.deadletterqueue.topic.name"

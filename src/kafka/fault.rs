@@ -107,6 +107,15 @@ impl KafkaFault {
         KafkaFault { of_worker: true, ..self }
     }
 
+    /// The same of a topic that a connector wants to have: advice about records, and about the topics of the worker, is
+    /// left out.
+    #[must_use]
+    pub(super) fn about_topic(self) -> Self {
+        let misleads = matches!(self.kind, FaultKind::Config | FaultKind::InvalidRecord);
+        let kind = if misleads { FaultKind::Other } else { self.kind };
+        KafkaFault { kind, of_worker: kind != FaultKind::TopicAuthorization, ..self }
+    }
+
     /// The same failure with a cause that was told apart from it: its kind, and its words.
     pub(super) fn because(self, kind: FaultKind, why: &str) -> Self {
         let detail = format!("{}: {why}", self.detail);

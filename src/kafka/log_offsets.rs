@@ -1,4 +1,4 @@
-//! Questions about internal topics: where they end, how many partitions they have.
+//! Questions about topics: where they end, how many partitions they have.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl LogOffsets {
     pub fn new(settings: &ClientSettings) -> Result<Self, KafkaFault> {
         let client = client_config(settings).create_with_context(LogEvents::default());
         let client = client.map(|client| LogOffsets(Arc::new(client)));
-        client.map_err(|error| KafkaFault::new("make a client for the internal topics", &error).of_worker())
+        client.map_err(|error| KafkaFault::new("make a client that looks topics up", &error).of_worker())
     }
 
     /// The offset after the last record of each partition of a topic, in their order; with the isolation level of the

@@ -19,6 +19,7 @@ mod log_events;
 pub mod log_offsets;
 pub mod log_producer;
 pub mod log_records;
+pub mod new_topics;
 pub mod producer;
 pub mod security;
 mod settings;

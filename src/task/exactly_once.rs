@@ -22,6 +22,7 @@ use super::offsets::TaskOffsets;
 use super::polls::Polls;
 use super::runner::{Next, Turn};
 use super::source_flow::{Sent, SourceFlow};
+use super::topic_creation::TopicCreation;
 use super::{StartStep, TaskEventKind, TaskSpec, TransactionSpec};
 use crate::api::error::{ConnectError, Result};
 use crate::api::source::{SourcePlugin, SourceTask};
@@ -312,7 +313,9 @@ impl Unstarted {
             return Err(error);
         }
         log::info!(target: frame.target, "{} Source task finished initialization and start", frame.name);
+        let creation = spec.topic_creation.map(|creation| TopicCreation::new(creation, frame));
         let flow = SourceFlow::new(frame.name.clone(), records, ways, spec.tolerance, keeps_records);
+        let flow = flow.creating_topics(creation);
         Ok(Running {
             task,
             flow: flow.in_transactions(Arc::clone(&offsets_topic)),

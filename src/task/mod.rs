@@ -25,6 +25,7 @@ mod source_flow;
 mod spec;
 mod stage;
 pub mod submitted;
+mod topic_creation;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use spec::{
     Boundary, ConverterChoice, Converters, MayGoOn, PredicateChoice, SinkTopics, StartGuard, StartStep,
     TaskSpec, TaskWork, Tolerance, TransactionSpec, TransformChoice,
 };
+pub use topic_creation::TopicCreationSpec;
 
 use crate::api::error::Result;
 use crate::api::ids::{Epoch, TaskId};

@@ -90,6 +90,10 @@ impl TaskPlanner {
             settings,
             converters: self.converters(&connector)?,
             transforms: transforms::choose(&self.registry, &connector)?,
+            topic_creation: match &task.class {
+                ConnectorClass::Source(_) => self.topic_creation(&task.id, &connector)?,
+                ConnectorClass::Sink(_) => None,
+            },
             client,
             offset_flush_interval: self.config.offset_flush_interval,
             offset_flush_timeout: self.config.offset_flush_timeout,

@@ -18,6 +18,7 @@ use super::polls::Polls;
 use super::runner::{Next, Turn};
 use super::source_commit::OffsetCommits;
 use super::source_flow::{Sent, SourceFlow};
+use super::topic_creation::TopicCreation;
 use super::{TaskEventKind, TaskSpec};
 use crate::api::error::{ConnectError, Result};
 use crate::api::source::{SourcePlugin, SourceTask};
@@ -206,9 +207,11 @@ impl Unstarted {
         };
         let keeps_records = task.wants_commit_record();
         log::info!(target: TARGET, "{} Source task finished initialization and start", frame.name);
+        let creation = spec.topic_creation.clone().map(|creation| TopicCreation::new(creation, frame));
+        let flow = SourceFlow::new(frame.name.clone(), lane, ways, spec.tolerance, keeps_records);
         Ok(Running {
             task,
-            flow: SourceFlow::new(frame.name.clone(), lane, ways, spec.tolerance, keeps_records),
+            flow: flow.creating_topics(creation),
             commits: OffsetCommits::new(frame, &spec, offsets, now),
             stop_timeout: spec.stop_timeout,
             polls: Polls::new(),

@@ -8,6 +8,7 @@ use super::chain::Chain;
 use super::conversion::{Conversion, Converted, not_tolerated};
 use super::spec::Tolerance;
 use super::submitted::{self, SourceOffset, Submitted};
+use super::topic_creation::{Admission, TopicCreation};
 use crate::api::connect_record::ConnectRecord;
 use crate::api::error::{ConnectError, Result};
 use crate::api::record::{RecordMetadata, SourceRecord};
@@ -50,6 +51,8 @@ pub(super) struct SourceFlow {
     /// Brokers do not let the producer in: nobody waits for what is on its way.
     is_denied: bool,
     topics: Topics,
+    /// Sees that topics are there, where the connector says how they are created.
+    creation: Option<TopicCreation>,
     /// What is different where records are sent in transactions.
     transactions: Option<InTransactions>,
 }
@@ -108,8 +111,14 @@ impl SourceFlow {
             lost: 0,
             is_denied: false,
             topics: Topics::default(),
+            creation: None,
             transactions: None,
         }
+    }
+
+    /// The same flow where topics that are not there are created first.
+    pub(super) fn creating_topics(self, creation: Option<TopicCreation>) -> Self {
+        SourceFlow { creation, ..self }
     }
 
     /// The same flow where records are sent in transactions, with their offsets to this topic.
@@ -264,6 +273,16 @@ impl SourceFlow {
             self.pass_over(ready, task);
             return Ok(None);
         };
+        if let Some(creation) = &mut self.creation {
+            match creation.admit(&record.topic)? {
+                Admission::Granted => {}
+                Admission::Pending => return Ok(Some(ready)),
+                Admission::Failed(fault) => {
+                    self.note_retry(record, &fault);
+                    return Ok(Some(ready));
+                }
+            }
+        }
         let outgoing = Outgoing {
             topic: &record.topic,
             partition: record.partition,
@@ -280,13 +299,7 @@ impl SourceFlow {
             }
             Err(SendError::Full) => Ok(Some(ready)),
             Err(SendError::Failed(fault)) if fault.class() == ErrorClass::Retriable => {
-                log::warn!(
-                    target: TARGET,
-                    "{} Failed to send record to topic '{}' and partition '{}'. Backing off before retrying: {fault}",
-                    self.name,
-                    record.topic,
-                    record.partition.map_or_else(|| "null".to_owned(), |partition| partition.to_string()),
-                );
+                self.note_retry(record, &fault);
                 Ok(Some(ready))
             }
             Err(SendError::Failed(fault)) => {
@@ -295,6 +308,16 @@ impl SourceFlow {
                 Ok(None)
             }
         }
+    }
+
+    fn note_retry(&self, record: &SourceRecord, fault: &KafkaFault) {
+        log::warn!(
+            target: TARGET,
+            "{} Failed to send record to topic '{}' and partition '{}'. Backing off before retrying: {fault}",
+            self.name,
+            record.topic,
+            record.partition.map_or_else(|| "null".to_owned(), |partition| partition.to_string()),
+        );
     }
 
     /// Counts a record that was sent under a number.

@@ -12,6 +12,7 @@ use crate::api::source::SourcePlugin;
 use crate::api::transform::{PredicatePlugin, TransformPlugin};
 use crate::config::client::ClientSettings;
 use crate::store::offset_store::OffsetStore;
+use crate::task::topic_creation::TopicCreationSpec;
 
 /// What to build a task from.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct TaskSpec {
     pub converters: Converters,
     /// What changes its records, in this order.
     pub transforms: Vec<TransformChoice>,
+    /// How the topics of a source are created that are not there; the broker does it without.
+    pub topic_creation: Option<TopicCreationSpec>,
     /// The settings of its producer or consumer. Source tasks with equal ones share a producer.
     pub client: ClientSettings,
     /// How often offsets are committed: `offset.flush.interval.ms`.

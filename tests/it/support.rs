@@ -457,6 +457,22 @@ impl Kafka {
         self.ask(|admin, options| admin.alter_configs([&change], options)).remove(0).unwrap();
     }
 
+    /// How many partitions a topic has, and how many replicas each; none for one that is not there.
+    pub(crate) fn shape(&self, topic: &str) -> Vec<usize> {
+        // A consumer that looks a topic up has the broker create none.
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        let metadata = consumer.fetch_metadata(Some(topic), SOON).unwrap();
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        partitions.map(|partition| partition.replicas().len()).collect()
+    }
+
+    /// A setting of a topic.
+    pub(crate) fn setting(&self, topic: &str, name: &str) -> Option<String> {
+        let of_topic = ResourceSpecifier::Topic(topic);
+        let described = self.ask(|admin, options| admin.describe_configs([&of_topic], options)).remove(0);
+        described.unwrap().get(name).and_then(|entry| entry.value.clone())
+    }
+
     fn ask<T, F: Future<Output = KafkaResult<T>>>(
         &self,
         question: impl FnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> F,

@@ -15,7 +15,7 @@ use crate::plugins::{Ask, Lines, numbered};
 use crate::support::{HOUR, Rig, wait_until};
 
 /// Lets tasks begin, or says why not; notes who asked for what.
-struct Guard {
+pub(crate) struct Guard {
     asked: Mutex<Vec<String>>,
     refuses: Option<StartStep>,
 }
@@ -27,13 +27,13 @@ impl StartGuard for Guard {
     }
 }
 
-fn guard(refuses: Option<StartStep>) -> Arc<Guard> {
+pub(crate) fn guard(refuses: Option<StartStep>) -> Arc<Guard> {
     Arc::new(Guard { asked: Mutex::default(), refuses })
 }
 
 /// A task like that of [`Rig::lines`] that writes in transactions, and its offsets to the topic `offsets` and, once they are
 /// committed, into memory.
-fn in_transactions(rig: &Rig, lines: &Lines, boundary: Boundary, guard: &Arc<Guard>) -> TaskSpec {
+pub(crate) fn in_transactions(rig: &Rig, lines: &Lines, boundary: Boundary, guard: &Arc<Guard>) -> TaskSpec {
     let mut spec = rig.lines(lines);
     let TaskWork::Source { plugin, offsets } = spec.work else { panic!("no source") };
     let transactions = TransactionSpec {

@@ -7,4 +7,5 @@ mod plugins;
 mod sink;
 mod source;
 mod support;
+mod topic_creation;
 mod transforms;

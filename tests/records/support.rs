@@ -152,7 +152,7 @@ pub(crate) struct Rig {
     pub(crate) tasks: Tasks,
     pub(crate) events: Arc<Watched<Vec<TaskEvent>>>,
     pub(crate) offsets: Arc<Offsets>,
-    pub(crate) broker: EmbeddedBroker,
+    pub(crate) broker: Arc<EmbeddedBroker>,
 }
 
 impl Rig {
@@ -162,7 +162,7 @@ impl Rig {
         let runner = TaskRunner::new(2000).unwrap();
         let tasks =
             Tasks::new(Arc::new(runner), Arc::new(move |event| sink.change(|events| events.push(event))));
-        Rig { tasks, events, offsets: Arc::default(), broker: EmbeddedBroker::start().unwrap() }
+        Rig { tasks, events, offsets: Arc::default(), broker: Arc::new(EmbeddedBroker::start().unwrap()) }
     }
 
     /// Starts the given instance of a task.
@@ -210,6 +210,7 @@ impl Rig {
             settings: Settings::from([("file".to_owned(), "f".to_owned())]),
             converters: Converters { key: text.clone(), value: text.clone(), header: text },
             transforms: Vec::new(),
+            topic_creation: None,
             client: self.producer_settings(),
             offset_flush_interval: Duration::from_millis(50),
             offset_flush_timeout: Duration::from_secs(10),
@@ -285,6 +286,14 @@ impl Rig {
     /// The kinds of events so far, in order.
     pub(crate) fn kinds(&self) -> Vec<TaskEventKind> {
         self.events.change(|events| events.iter().map(|event| event.kind.clone()).collect())
+    }
+
+    /// How many records a partition has.
+    pub(crate) fn count(&self, topic: &str, partition: i32) -> i64 {
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", self.broker.bootstrap_servers()).create().unwrap();
+        let (first, end) = consumer.fetch_watermarks(topic, partition, SOON).unwrap();
+        end - first
     }
 
     /// Reads a partition from its start until it has `count` values.

@@ -40,6 +40,7 @@ const LONG: &str = "#[ignore = \"long: scripts/test --long\"]";
 
 /// Files that decide and do nothing else: no IO, no threads, no clock.
 const PURE: &[&str] = &[
+    "src/config/topic_creation.rs",
     "src/group/assignor.rs",
     "src/group/assignor/ledger.rs",
     "src/group/assignor/pause.rs",

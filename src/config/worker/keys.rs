@@ -149,7 +149,7 @@ fn topics_and_plugins() -> Vec<WorkerKey> {
         },
     );
     vec![
-        WorkerKey::recognised(Modes::Both, "this version leaves the creation of topics to the broker", ConfigKey::new("topic.creation.enable", Boolean, Low, "Whether the `topic.creation.*` settings of source connectors count.").default("true")),
+        built(ConfigKey::new("topic.creation.enable", Boolean, Low, "Whether the `topic.creation.*` settings of source connectors count.").default("true")),
         built(ConfigKey::new("topic.tracking.enable", Boolean, Low, "Whether the topics that each connector uses are recorded.").default("true")),
         built(ConfigKey::new("topic.tracking.allow.reset", Boolean, Low, "Whether that record may be reset over REST.").default("true")),
         built(ConfigKey::new("plugin.path", List, Low, "Where Apache Kafka Connect looks for plug-ins. This worker runs no plug-ins for the JVM: it only warns when it finds `.jar` files there.")),

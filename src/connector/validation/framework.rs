@@ -6,6 +6,8 @@ use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigValue};
 use crate::api::registry::{ConnectorClass, VERSION};
 use crate::api::topic_name;
+use crate::config::topic_creation;
+use crate::stdx::java_regex::JavaRegex;
 
 /// What every connector of that kind takes.
 pub(super) fn base_def(class: &ConnectorClass) -> ConfigDef {
@@ -36,6 +38,22 @@ pub(super) fn check(
         },
     }
     outcome.add(&def, values);
+    if let ConnectorClass::Source(_) = class
+        && validator.context.topic_creation
+        && topic_creation::is_used(settings)
+    {
+        check_topic_creation(settings, outcome);
+    }
+}
+
+/// Adds what is wrong with the groups of topics. Apache shows none of their settings, and finds that out when the connector
+/// starts.
+fn check_topic_creation(settings: &Settings, outcome: &mut Outcome) {
+    let def = topic_creation::define(settings);
+    let values: Vec<_> =
+        def.validate(settings).into_iter().filter(|value| !value.errors.is_empty()).collect();
+    let wrong = def.keys().filter(|key| values.iter().any(|value| value.name == key.name));
+    outcome.add(&ConfigDef::new().define_all(wrong.cloned()), values);
 }
 
 fn enriched(validator: &Validator, def: ConfigDef, settings: &Settings) -> ConfigDef {
@@ -101,8 +119,8 @@ fn check_dead_letter_queue(settings: &Settings, values: &mut [ConfigValue]) {
         complain(values, "topics", &message);
     }
     let pattern = text("topics.regex");
-    let whole = regex::Regex::new(&format!("^(?:{pattern})$"));
-    if !pattern.is_empty() && whole.is_ok_and(|whole| whole.is_match(queue)) {
+    let whole = JavaRegex::new(pattern);
+    if !pattern.is_empty() && whole.is_ok_and(|whole| whole.matches(queue).unwrap_or_default()) {
         let message = format!(
             "The DLQ topic '{queue}' may not be matched by the regex for the topics ('topics.regex={pattern}') \
              consumed by the connector"

@@ -6,6 +6,7 @@ use super::{
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigError, ConfigValue, Password};
 use crate::api::registry::ConnectorClass;
+use crate::config::topic_creation;
 
 /// Checks the overrides for every client that the connector will have.
 pub(super) fn check(
@@ -33,7 +34,7 @@ pub(super) fn check(
 }
 
 fn creates_topics(context: &ValidationContext, settings: &Settings) -> bool {
-    context.topic_creation && settings.keys().any(|key| key.starts_with("topic.creation."))
+    context.topic_creation && topic_creation::is_used(settings)
 }
 
 fn of_client(context: &ValidationContext, client: ClientKind, settings: &Settings) -> Vec<ConfigValue> {

@@ -293,7 +293,7 @@ fn messages_about_topics() {
         ('topics.regex={topics}') consumed by the connector"
         )
     };
-    let table: [(Draft, &[&str]); 5] = [
+    let table: [(Draft, &[&str]); 7] = [
         (
             sink(&[]),
             &["Must configure one of topics or topics.regex", "Must configure one of topics or topics.regex"],
@@ -319,8 +319,37 @@ fn messages_about_topics() {
             ],
         ),
         (sink(&[("topics.regex", ".*"), ("errors.deadletterqueue.topic.name", "d")]), &[&regex(".*")]),
+        // As Java reads it.
+        (
+            sink(&[("topics.regex", "(?!e).*"), ("errors.deadletterqueue.topic.name", "d")]),
+            &[&regex("(?!e).*")],
+        ),
+        (sink(&[("topics.regex", "(?!d).*"), ("errors.deadletterqueue.topic.name", "d")]), &[]),
     ];
     assert_messages(&table);
+}
+
+#[test]
+fn groups_of_topics_are_checked_where_the_worker_creates_topics() {
+    let missing =
+        "Missing required configuration \"topic.creation.default.partitions\" which has no default value.";
+    let factor = "Invalid value 0 for configuration replication.factor: Replication factor must be positive and not \
+        larger than the number of brokers in the Kafka cluster, or -1 to use the broker's default";
+    let zero = ("topic.creation.default.replication.factor", "0");
+    let no_factor = missing.replace("partitions", "replication.factor");
+    assert_messages(&[
+        (source(&[("topic.creation.groups", "")]), &[&no_factor, missing]),
+        (source(&[zero]), &[factor, missing]),
+    ]);
+    let infos = infos(&source(&[zero, ("topic.creation.default.partitions", "2")]));
+    assert_eq!(errors(&infos), [("topic.creation.default.replication.factor", factor)]);
+    // What is right is not shown, as in Apache.
+    assert!(infos.configs.iter().all(|info| info.value.name != "topic.creation.default.partitions"));
+    let off = Validator::new(
+        Arc::clone(&validator(OverridePolicy::All).registry),
+        ValidationContext { topic_creation: false, ..validator(OverridePolicy::All).context },
+    );
+    off.check(&source(&[zero])).unwrap();
 }
 
 /// Each draft has exactly these errors.
@@ -396,9 +425,10 @@ fn overrides_follow_the_policy_for_the_clients_that_the_connector_has() {
     };
     let all = [("producer.override.acks", "1"), ("consumer.override.x", "1"), ("admin.override.x", "1")];
     assert_eq!(refused(source(&all)), ["producer.override.acks"]);
-    let creation = ("topic.creation.default.partitions", "1");
+    let creation =
+        [("topic.creation.default.partitions", "1"), ("topic.creation.default.replication.factor", "1")];
     assert_eq!(
-        refused(source(&[&all[..], &[creation]].concat())),
+        refused(source(&[&all[..], &creation].concat())),
         ["producer.override.acks", "admin.override.x"]
     );
     let topics = ("topics", "t");

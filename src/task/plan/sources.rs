@@ -13,6 +13,8 @@ use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{ConnectorName, TaskId};
 use crate::api::source::SourcePlugin;
 use crate::config::client::{ClientLayers, ClientSettings};
+use crate::config::topic_creation::TopicGroups;
+use crate::kafka::new_topics::{KafkaTopics, Topics};
 use crate::kafka::transactional_log::TransactionalLogProducer;
 use crate::kafka::transactions;
 use crate::stdx::reply::{Reply, reply};
@@ -20,6 +22,7 @@ use crate::stdx::time::{Clock, Deadline};
 use crate::store::connector_offsets::{OwnOffsetStores, TwoOffsetStores};
 use crate::store::offset_store::{OffsetChange, OffsetStore, OffsetsWritten};
 use crate::store::topic_log::TopicSpec;
+use crate::task::TopicCreationSpec;
 use crate::task::spec::{Boundary, StartGuard, TaskWork, TransactionSpec};
 
 /// What a worker in a group knows of its source tasks.
@@ -77,6 +80,22 @@ impl TaskPlanner {
         let guard = Arc::clone(&group.guard);
         let transactions = TransactionSpec { boundary, offsets_topic, secondary, guard };
         Ok((TaskWork::ExactlyOnceSource { plugin, offsets, transactions }, client.map_err(refused)?))
+    }
+
+    /// How a source task creates topics; not at all where the worker or its connector says nothing of it.
+    pub(super) fn topic_creation(
+        &self,
+        id: &TaskId,
+        connector: &Settings,
+    ) -> Result<Option<TopicCreationSpec>> {
+        if !self.config.topic_creation {
+            return Ok(None);
+        }
+        let Some(groups) = TopicGroups::parse(connector).map_err(refused)? else { return Ok(None) };
+        let client_id = format!("connector-adminclient-{}-{}", id.connector, id.index);
+        let client = self.layers(connector).connector_admin(&client_id).map_err(refused)?;
+        let topics = move || Ok(Box::new(KafkaTopics::new(&client)?) as Box<dyn Topics>);
+        Ok(Some(TopicCreationSpec { groups: Arc::new(groups), topics: Arc::new(topics) }))
     }
 
     /// Where the offsets of a source connector are kept. References in its settings are resolved.
