@@ -109,6 +109,24 @@ pub fn plugin_page(introduction: &str, source: &ConfigDef, sink: &ConfigDef) -> 
     page
 }
 
+/// `connectors.md`: the settings that each connector class that ships has of its own.
+#[must_use]
+pub fn connectors_page(classes: &[(&str, ConfigDef)]) -> String {
+    let mut page = format!(
+        "{MADE}\n\n# Connectors that ship\n\n\
+         What each takes besides [what every connector takes](connector-configs.md). ExecSource and ExecSink have \
+         [a page of their own](exec-configs.md).\n"
+    );
+    for (class, def) in classes {
+        line(&mut page, format_args!("\n## {class}\n"));
+        match def.keys().collect::<Vec<_>>() {
+            keys if keys.is_empty() => line(&mut page, format_args!("Nothing.")),
+            keys => table(&mut page, &keys),
+        }
+    }
+    page
+}
+
 /// `client-settings.md`.
 #[must_use]
 pub fn client_page() -> String {

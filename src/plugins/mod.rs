@@ -31,3 +31,19 @@ pub fn registry_running(programs: &Programs) -> Registry {
     faults::register(&mut registry);
     registry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::reference::{check_page, connectors_page};
+
+    #[test]
+    fn the_page_of_the_connectors_that_ship_is_fresh() {
+        let mut registry = Registry::new();
+        file::register(&mut registry);
+        tools::register(&mut registry);
+        let plugins = registry.connectors().map(|class| class.plugin());
+        let classes: Vec<_> = plugins.map(|plugin| (plugin.class(), plugin.config_def())).collect();
+        check_page("connectors.md", &connectors_page(&classes));
+    }
+}
