@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use super::error_counters::ErrorCounters;
 use super::runner::Waker;
 use crate::api::ids::TaskId;
 
@@ -59,12 +60,17 @@ impl Control {
 pub struct TaskHandle {
     id: TaskId,
     control: Arc<Control>,
+    errors: Arc<ErrorCounters>,
     waker: Waker,
 }
 
 impl TaskHandle {
-    pub(super) fn new(id: TaskId, control: Arc<Control>, waker: Waker) -> Self {
-        TaskHandle { id, control, waker }
+    pub(super) fn new(
+        id: TaskId,
+        (control, errors): (Arc<Control>, Arc<ErrorCounters>),
+        waker: Waker,
+    ) -> Self {
+        TaskHandle { id, control, errors, waker }
     }
 
     /// The task.
@@ -75,6 +81,11 @@ impl TaskHandle {
     /// Whether the task has ended and let go of everything: nothing can be asked of it any more.
     pub fn is_over(&self) -> bool {
         self.waker.is_over()
+    }
+
+    /// What the task counts of records that fail. It may be kept longer than the task.
+    pub fn error_counters(&self) -> &Arc<ErrorCounters> {
+        &self.errors
     }
 
     /// Asks for the state PAUSED. A poll or put that runs is not interrupted.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::control::{Control, Ending};
+use super::error_counters::ErrorCounters;
 use super::runner::Waker;
 use super::{TaskEvent, TaskEventKind, TaskEvents};
 use crate::api::error::ConnectError;
@@ -17,6 +18,8 @@ pub(super) struct Frame {
     /// The log context of its turns: `[orders|task-0] `.
     pub(super) context: Arc<str>,
     pub(super) control: Arc<Control>,
+    /// What it counts of records that fail.
+    pub(super) errors: Arc<ErrorCounters>,
     pub(super) waker: Waker,
     paused: bool,
     id: TaskId,
@@ -36,7 +39,7 @@ impl Frame {
     pub(super) fn new(
         kind: Kind,
         (id, epoch): (TaskId, Epoch),
-        control: Arc<Control>,
+        (control, errors): (Arc<Control>, Arc<ErrorCounters>),
         waker: Waker,
         events: TaskEvents,
     ) -> Self {
@@ -50,7 +53,7 @@ impl Frame {
         };
         let name = format!("{class}{{id={id}}}");
         let context = format!("[{}|task-{}] ", id.connector, id.index).into();
-        Frame { name, target, context, control, waker, paused: false, id, epoch, events }
+        Frame { name, target, context, control, errors, waker, paused: false, id, epoch, events }
     }
 
     pub(super) fn id(&self) -> &TaskId {

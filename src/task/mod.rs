@@ -8,6 +8,7 @@
 mod chain;
 mod control;
 mod conversion;
+mod error_counters;
 mod exactly_once;
 mod frame;
 mod offsets;
@@ -31,6 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use control::TaskHandle;
+pub use error_counters::{ErrorCounters, ErrorCounts};
 pub use spec::{
     Boundary, ConverterChoice, Converters, MayGoOn, PredicateChoice, SinkTopics, StartGuard, StartStep,
     TaskSpec, TaskWork, Tolerance, TransactionSpec, TransformChoice,
@@ -112,6 +114,7 @@ impl Tasks {
         plan: impl FnOnce() -> Result<TaskSpec> + Send + 'static,
     ) -> TaskHandle {
         let control = Arc::new(Control::new(paused));
+        let errors = Arc::new(ErrorCounters::default());
         let kind = match class {
             ConnectorClass::Source(_) if self.exactly_once => Kind::ExactlyOnceSource,
             ConnectorClass::Source(_) => Kind::Source,
@@ -119,10 +122,11 @@ impl Tasks {
         };
         let waker = self.runner.spawn(|waker| {
             let about = (id.clone(), epoch);
-            let frame = Frame::new(kind, about, Arc::clone(&control), waker, Arc::clone(&self.events));
+            let (control, errors) = (Arc::clone(&control), Arc::clone(&errors));
+            let frame = Frame::new(kind, about, (control, errors), waker, Arc::clone(&self.events));
             Box::new(PlannedTurns::new(frame, Box::new(plan), Arc::clone(&self.producers)))
         });
-        TaskHandle::new(id, control, waker)
+        TaskHandle::new(id, (control, errors), waker)
     }
 
     /// What runs the tasks.
