@@ -76,6 +76,7 @@ fn through(chain: &mut [Box<dyn Transform>], value: SchemaAndValue) -> SinkRecor
     let topic: std::sync::Arc<str> = "t".into();
     let mut record = SinkRecord {
         original_topic: topic.clone(),
+        raw: None,
         topic,
         partition: 0,
         offset: 0,

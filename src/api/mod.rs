@@ -7,6 +7,7 @@ pub mod connect_record;
 pub mod connector;
 pub mod converter;
 pub mod data;
+pub mod errant;
 pub mod error;
 pub mod ids;
 pub mod offset;

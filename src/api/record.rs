@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::data::SchemaAndValue;
 use super::offset::OffsetMap;
 
@@ -72,4 +74,19 @@ pub struct SinkRecord {
     pub headers: Vec<Header>,
     /// The topic it was read from, whatever transforms did since.
     pub original_topic: Arc<str>,
+    /// The record as it is in Kafka, for a dead letter queue; only where the connector has one.
+    pub raw: Option<Arc<RawRecord>>,
+}
+
+/// A record as Kafka has it. Cheap to clone: bytes are shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRecord {
+    /// The key; `None` is null.
+    pub key: Option<Bytes>,
+    /// The value; `None` is null.
+    pub value: Option<Bytes>,
+    /// Names and values of the headers, in order.
+    pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+    /// Milliseconds since 1970-01-01, if it has a time.
+    pub timestamp: Option<i64>,
 }

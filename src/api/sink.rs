@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::Settings;
 use super::connector::ConnectorPlugin;
+use super::errant::ErrantRecordReporter;
 use super::error::Result;
 use super::ids::TopicPartition;
 use super::record::SinkRecord;
@@ -40,6 +41,12 @@ pub trait SinkTaskContext: Send + Sync {
 
     /// Asks for a commit of offsets soon.
     fn request_commit(&self);
+
+    /// Takes single records that cannot be written, so that the task need not fail for them. `None` where the settings of
+    /// the connector have no place for them: then such a record is an error of `put`.
+    fn errant_record_reporter(&self) -> Option<Arc<dyn ErrantRecordReporter>> {
+        None
+    }
 }
 
 /// Writes records to a system.
@@ -53,7 +60,8 @@ pub trait SinkTask: Send {
         Ok(())
     }
 
-    /// Takes records. A retriable error: the same batch comes again later. Any other makes the task FAILED.
+    /// Takes records. A retriable error: the same batch comes again later. Any other makes the task FAILED; a single record
+    /// that cannot be written may go to [`SinkTaskContext::errant_record_reporter`] instead.
     fn put(&mut self, records: &[SinkRecord]) -> Result<()>;
 
     /// Makes everything durable that was put. Called by the default of `pre_commit`.

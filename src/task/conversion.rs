@@ -72,6 +72,7 @@ impl Conversion {
             timestamp: consumed.timestamp,
             headers,
             original_topic: Arc::clone(topic),
+            raw: None,
         })
     }
 }

@@ -207,6 +207,7 @@ impl Sink {
                 timestamp: None,
                 headers: Vec::new(),
                 original_topic: "t".into(),
+                raw: None,
             })
             .collect()
     }

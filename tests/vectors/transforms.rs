@@ -101,6 +101,7 @@ impl Record {
         Ok(if json["kind"] == "sink" {
             Record::Sink(SinkRecord {
                 original_topic: "orders".into(),
+                raw: None,
                 topic,
                 partition: partition.unwrap_or_default(),
                 offset: json["offset"].as_i64().unwrap_or_default(),

@@ -186,6 +186,7 @@ mod tests {
             timestamp: None,
             headers: Vec::new(),
             original_topic: "t".into(),
+            raw: None,
         }
     }
 

@@ -266,6 +266,7 @@ mod tests {
             timestamp: Some((5, TimestampType::LogAppendTime)),
             headers: vec![Header { key: "h\"".into(), value: SchemaAndValue::null() }],
             original_topic: "t".into(),
+            raw: None,
         }
     }
 

@@ -231,6 +231,7 @@ mod tests {
             timestamp: None,
             headers: vec![],
             original_topic: "t".into(),
+            raw: None,
         };
         assert!(task.put(std::slice::from_ref(&record)).is_err());
         task.put(&[record.clone(), record]).unwrap();

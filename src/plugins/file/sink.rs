@@ -294,6 +294,7 @@ mod tests {
             timestamp: None,
             headers: vec![],
             original_topic: "t".into(),
+            raw: None,
         }
     }
 

@@ -38,6 +38,7 @@ fn transformed(class: &str, settings: Given, value: SchemaAndValue) -> SchemaAnd
         timestamp: None,
         headers: Vec::new(),
         original_topic: "t".into(),
+        raw: None,
     };
     let mut transform = made(&format!("{class}$Value"), settings).unwrap();
     let fate = transform.apply(&mut ConnectRecord::Sink(&mut record)).unwrap();

@@ -96,6 +96,7 @@ fn outcome(choices: &[TransformChoice]) -> std::result::Result<(Fate, String), S
         timestamp: None,
         headers: Vec::new(),
         original_topic: "t".into(),
+        raw: None,
     };
     let mut chain = Chain::new(choices).map_err(|error| error.trace())?;
     let fate = chain.apply(&mut ConnectRecord::Sink(&mut record));
