@@ -115,8 +115,20 @@ impl ClientLayers<'_> {
     /// # Errors
     /// All settings that cannot be kept, or that may not be overridden.
     pub fn source_producer(&self) -> Result<ClientSettings, ConfigErrors> {
+        self.producer("connector-producer")
+    }
+
+    /// The settings of the producer of a dead letter queue: those of sources, and their sharing, under another client id.
+    ///
+    /// # Errors
+    /// All settings that cannot be kept, or that may not be overridden.
+    pub fn dead_letter_producer(&self) -> Result<ClientSettings, ConfigErrors> {
+        self.producer("connector-dlq-producer")
+    }
+
+    fn producer(&self, client_id: &str) -> Result<ClientSettings, ConfigErrors> {
         let framework = [
-            ("client.id", "connector-producer"),
+            ("client.id", client_id),
             ("acks", "all"),
             // Never expire: an outage of any length must not lose a record.
             ("delivery.timeout.ms", "2147483647"),

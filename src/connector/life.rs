@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents, unbuilt};
+use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents};
 use crate::api::Settings;
 use crate::api::connector::{Connector, ConnectorContext};
 use crate::api::error::{ConnectError, Result};
@@ -69,11 +69,11 @@ impl Life {
             let settings = life.resolved()?;
             let plugin = life.class.plugin();
             log::info!(target: LOGGER, "Creating connector {} of type {}", life.reporter.name, plugin.class());
-            let about_topics = match life.class {
+            let notes = match life.class {
                 ConnectorClass::Source(_) => topic_creation::notes(&settings),
                 ConnectorClass::Sink(_) => Vec::new(),
             };
-            for note in unbuilt::notes(&life.class, &settings).into_iter().chain(about_topics) {
+            for note in notes {
                 log::warn!(target: LOGGER, "Connector {}: {note}", life.reporter.name);
             }
             let connector = life.connector.insert(plugin.connector());

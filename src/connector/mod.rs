@@ -5,7 +5,6 @@
 mod life;
 pub mod plugin_version;
 mod strand;
-mod unbuilt;
 pub mod validation;
 
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@ mod block_on;
 mod client_log;
 pub mod consumed;
 pub mod consumer;
+pub mod dead_letter_topic;
 mod deliveries;
 mod denials;
 pub mod embedded;

@@ -1,7 +1,7 @@
 //! The transforms of a task, one after another.
 
 use super::spec::{PredicateChoice, TransformChoice};
-use super::stage::{Stage, StageFailure};
+use super::stage::{Stage, StageFailure, Staged};
 use crate::api::connect_record::ConnectRecord;
 use crate::api::error::{ConnectError, Result};
 use crate::api::transform::{Fate, Predicate, Transform};
@@ -39,12 +39,10 @@ impl Chain {
         self.0.is_empty()
     }
 
-    /// Takes a record through all transforms that are for it, until one drops it.
-    pub(super) fn apply(
-        &mut self,
-        record: &mut ConnectRecord<'_>,
-    ) -> std::result::Result<Fate, StageFailure> {
-        for link in &mut self.0 {
+    /// Takes a record through all transforms that are for it, until one drops it; not again through the first `done`, which
+    /// counts those that it has got through. After a failure the one that failed is the next.
+    pub(super) fn apply(&mut self, record: &mut ConnectRecord<'_>, done: &mut usize) -> Staged<Fate> {
+        for link in self.0.iter_mut().skip(*done) {
             let class = link.class;
             let fate = link.apply(record).map_err(|error| StageFailure {
                 stage: Stage::Transformation,
@@ -54,6 +52,7 @@ impl Chain {
             if fate == Fate::Dropped {
                 return Ok(fate);
             }
+            *done += 1;
         }
         Ok(Fate::Kept)
     }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::chain::Chain;
 use super::control::Ending;
 use super::conversion::Conversion;
+use super::errors::Errors;
 use super::frame::{Frame, Gate, PauseChange};
 use super::offsets::TaskOffsets;
 use super::polls::Polls;
@@ -314,7 +315,8 @@ impl Unstarted {
         }
         log::info!(target: frame.target, "{} Source task finished initialization and start", frame.name);
         let creation = spec.topic_creation.map(|creation| TopicCreation::new(creation, frame));
-        let flow = SourceFlow::new(frame.name.clone(), records, ways, spec.tolerance, keeps_records);
+        let errors = Errors::new(spec.id.clone(), spec.errors.clone(), Arc::clone(&frame.errors));
+        let flow = SourceFlow::new(frame.name.clone(), records, ways, errors, keeps_records);
         let flow = flow.creating_topics(creation);
         Ok(Running {
             task,
@@ -379,7 +381,11 @@ impl Running {
 
     fn go_on_with_batch(&mut self, frame: &Frame, now: Instant) -> Result<Next> {
         if self.flow.has_backlog() {
-            let sent = self.flow.send(self.task.as_mut()).map_err(|error| explained(frame.id(), error))?;
+            let sent =
+                self.flow.send(self.task.as_mut(), now).map_err(|error| explained(frame.id(), error))?;
+            if let Sent::Retries(until) = sent {
+                return Ok(Next::At(until));
+            }
             if sent == Sent::Blocked {
                 // Woken when a good part has room again: not for each record.
                 let part = self.flow.outstanding() / 4;

@@ -9,6 +9,7 @@ mod chain;
 mod control;
 mod conversion;
 mod error_counters;
+mod errors;
 mod exactly_once;
 mod frame;
 mod offsets;
@@ -20,6 +21,7 @@ mod sink;
 mod sink_commit;
 mod sink_context;
 mod sink_group;
+mod sink_intake;
 mod source;
 mod source_commit;
 mod source_flow;
@@ -33,9 +35,10 @@ use std::sync::Arc;
 
 pub use control::TaskHandle;
 pub use error_counters::{ErrorCounters, ErrorCounts};
+pub use errors::RetryPolicy;
 pub use spec::{
-    Boundary, ConverterChoice, Converters, MayGoOn, PredicateChoice, SinkTopics, StartGuard, StartStep,
-    TaskSpec, TaskWork, Tolerance, TransactionSpec, TransformChoice,
+    Boundary, ConverterChoice, Converters, DeadLetterSpec, ErrorHandling, ErrorLog, MayGoOn, PredicateChoice,
+    SinkTopics, StartGuard, StartStep, TaskSpec, TaskWork, Tolerance, TransactionSpec, TransformChoice,
 };
 pub use topic_creation::TopicCreationSpec;
 

@@ -2,6 +2,7 @@
 //!
 //! Runs on a thread of the task, since config providers read files.
 
+mod errors;
 mod sources;
 mod transforms;
 
@@ -9,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use sources::{GroupPlans, SourceOffsets};
 
-use super::spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork, Tolerance};
+use super::spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork};
 use crate::api::Settings;
 use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{ConnectorName, TaskId};
@@ -102,10 +103,7 @@ impl TaskPlanner {
                 .config
                 .offset_flush_timeout
                 .min(self.config.task_shutdown_graceful_timeout * 4 / 5),
-            tolerance: match connector.get("errors.tolerance").map(|text| text.trim()) {
-                Some("all") => Tolerance::All,
-                Some(_) | None => Tolerance::None,
-            },
+            errors: errors::handling(&task.class, &connector, &layers)?,
             records_max: layers.max_poll_records().map_err(refused)?,
         })
     }

@@ -64,7 +64,9 @@ impl Unplanned {
             TaskWork::ExactlyOnceSource { plugin, offsets, transactions } => {
                 Box::new(ExactlyOnceTurns::new(frame, spec, (plugin, offsets, transactions)))
             }
-            TaskWork::Sink { plugin, topics } => Box::new(SinkTurns::new(frame, spec, plugin, topics)),
+            TaskWork::Sink { plugin, topics } => {
+                Box::new(SinkTurns::new(frame, spec, (plugin, topics), producers))
+            }
         }
     }
 }

@@ -11,22 +11,23 @@ use std::time::{Duration, Instant};
 
 use super::chain::Chain;
 use super::control::Ending;
-use super::conversion::{Conversion, not_tolerated};
+use super::conversion::Conversion;
+use super::errors::sink::{Queue, SinkErrors, without_producer};
 use super::frame::{Frame, Gate, PauseChange};
 use super::runner::{Next, Turn};
 use super::sink_commit::SinkCommits;
 use super::sink_context::SinkContext;
-use super::spec::{SinkTopics, Tolerance};
+use super::sink_intake::{Batch, Intake};
+use super::spec::{DeadLetterSpec, SinkTopics};
 use super::{TaskEventKind, TaskSpec};
-use crate::api::connect_record::ConnectRecord;
 use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::ids::TopicPartition;
-use crate::api::record::SinkRecord;
 use crate::api::sink::{SinkPlugin, SinkTask, SinkTaskContext};
-use crate::api::transform::Fate;
-use crate::kafka::consumed::Consumed;
 use crate::kafka::consumer::{Filled, SinkConsumer, Subscription};
+use crate::kafka::dead_letter_topic;
 use crate::kafka::fault::KafkaFault;
+use crate::kafka::producer::Producers;
+use crate::stdx::error_class::ErrorClass;
 use crate::stdx::log_context::LogContext;
 use crate::stdx::time::Clock;
 
@@ -37,6 +38,9 @@ pub(super) const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSinkTask
 const LEAVE_WITHOUT_PARTITIONS: Duration = Duration::from_millis(500);
 /// The longest rest: the consumer has to be asked more often than `max.poll.interval.ms`.
 const REST: Duration = Duration::from_secs(10);
+/// How long one look for the topic of the dead letter queue may block, and the pause until the next: a task that is to end
+/// looks in between.
+const LOOK_FOR_TOPIC: Duration = Duration::from_secs(2);
 
 /// The turns of a sink task.
 pub(super) struct SinkTurns {
@@ -54,6 +58,9 @@ struct Unstarted {
     spec: TaskSpec,
     plugin: Arc<dyn SinkPlugin>,
     topics: SinkTopics,
+    producers: Arc<Producers>,
+    /// The dead letter queue is there, or there is to be none.
+    has_queue: bool,
 }
 
 pub(super) struct Running {
@@ -65,39 +72,32 @@ pub(super) struct Running {
     pub(super) batch: Batch,
     /// The batch was refused for now; it comes again at this moment, and no other before.
     pub(super) redeliver_at: Option<Instant>,
+    /// All partitions rest: a batch was refused, or a record has to wait.
+    pub(super) held_back: bool,
+    pub(super) intake: Intake,
+    pub(super) errors: Arc<SinkErrors>,
     pub(super) flush_timeout: Duration,
     stop_timeout: Duration,
     records_max: usize,
-    conversion: Conversion,
-    chain: Chain,
-    tolerance: Tolerance,
     /// When the task gets an empty batch if nothing came until then.
     put_at: Instant,
     commit_asked: bool,
     topics: Vec<Arc<str>>,
 }
 
-/// Records for the task, and how far they go.
-#[derive(Default)]
-pub(super) struct Batch {
-    records: Vec<SinkRecord>,
-    /// Also for records that were left out.
-    ends: Vec<End>,
-}
-
-struct End {
-    partition: TopicPartition,
-    first: i64,
-    next: i64,
-}
-
 impl SinkTurns {
-    pub(super) fn new(frame: Frame, spec: TaskSpec, plugin: Arc<dyn SinkPlugin>, topics: SinkTopics) -> Self {
-        let unstarted = Unstarted { spec, plugin, topics };
+    pub(super) fn new(
+        frame: Frame,
+        spec: TaskSpec,
+        (plugin, topics): (Arc<dyn SinkPlugin>, SinkTopics),
+        producers: Arc<Producers>,
+    ) -> Self {
+        let has_queue = spec.errors.dead_letters.is_none();
+        let unstarted = Unstarted { spec, plugin, topics, producers, has_queue };
         SinkTurns { frame, phase: Phase::Unstarted(Box::new(unstarted)) }
     }
 
-    fn begin(&mut self, unstarted: Box<Unstarted>, now: Instant) -> Next {
+    fn begin(&mut self, mut unstarted: Box<Unstarted>, now: Instant) -> Next {
         match self.frame.gate() {
             Gate::Start => {}
             Gate::Wait => {
@@ -105,6 +105,17 @@ impl SinkTurns {
                 return Next::WhenWoken;
             }
             Gate::End => return Next::Done,
+        }
+        match unstarted.look_for_queue(&self.frame) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.phase = Phase::Unstarted(unstarted);
+                return Next::At(Clock.deadline(LOOK_FOR_TOPIC).instant());
+            }
+            Err(error) => {
+                self.frame.report_start(Err(&error));
+                return Next::Done;
+            }
         }
         let started = unstarted.start(&self.frame, now);
         self.frame.report_start(started.as_ref().map(|_| ()));
@@ -174,14 +185,46 @@ impl Turn for SinkTurns {
 }
 
 impl Unstarted {
+    /// Looks for the topic of the dead letter queue, and makes it. `false`: Kafka does not answer; look again.
+    fn look_for_queue(&mut self, frame: &Frame) -> Result<bool> {
+        if let (false, Some(queue)) = (self.has_queue, &self.spec.errors.dead_letters) {
+            let DeadLetterSpec { topic, replication, admin, .. } = queue;
+            let deadline = Clock.deadline(LOOK_FOR_TOPIC);
+            match dead_letter_topic::ensure(admin, topic, *replication, deadline) {
+                Ok(()) => self.has_queue = true,
+                Err(fault) if fault.class() == ErrorClass::Retriable => log::warn!(
+                    target: TARGET,
+                    "{} Could not look for the dead letter queue with topic={topic} yet: {fault}",
+                    frame.name,
+                ),
+                Err(fault) => {
+                    return Err(ConnectError::connect(format!(
+                        "Could not initialize dead letter queue with topic={topic}. Create the topic, or let the \
+                         connector create it: errors.deadletterqueue.topic.replication.factor must not be above the \
+                         number of brokers, and its admin client (admin., admin.override.) needs CREATE"
+                    ))
+                    .caused_by(fault));
+                }
+            }
+        }
+        Ok(self.has_queue)
+    }
+
     fn start(self: Box<Self>, frame: &Frame, now: Instant) -> Result<Running> {
-        let Unstarted { spec, plugin, topics } = *self;
+        let Unstarted { spec, plugin, topics, producers, .. } = *self;
         let conversion = Conversion::new(&spec.converters)?;
         let chain = Chain::new(&spec.transforms)?;
+        let queue = spec.errors.dead_letters.as_ref().map(|queue| {
+            let producer = producers.get(&queue.producer);
+            let producer = producer.map_err(|fault| without_producer().caused_by(fault))?;
+            Queue::new(queue, &producer, Conversion::new(&spec.converters)?, frame)
+        });
+        let errors = Arc::new(SinkErrors::new(frame, &spec.errors, queue.transpose()?));
         let mut consumer = SinkConsumer::new(&spec.client, frame.wake()).map_err(|fault| {
             ConnectError::connect("Failed to create the consumer of the task").caused_by(fault)
         })?;
-        let context = Arc::new(SinkContext::new(frame.waker.clone()));
+        let reporter = errors.takes_reports().then(|| Arc::clone(&errors));
+        let context = Arc::new(SinkContext::new(frame.waker.clone(), reporter));
         let mut task = plugin.task();
         let started = task
             .start(Arc::clone(&context) as Arc<dyn SinkTaskContext>, &spec.settings)
@@ -199,12 +242,12 @@ impl Unstarted {
             assigned: Vec::new(),
             batch: Batch::default(),
             redeliver_at: None,
+            held_back: false,
+            intake: Intake::new(chain, conversion, Arc::clone(&errors)),
+            errors,
             flush_timeout: spec.offset_flush_timeout,
             stop_timeout: spec.stop_timeout,
             records_max: spec.records_max.max(1),
-            conversion,
-            chain,
-            tolerance: spec.tolerance,
             put_at: now + spec.offset_flush_interval,
             commit_asked: false,
             topics: Vec::new(),
@@ -217,6 +260,7 @@ impl Running {
         if frame.control.takes_topics_anew() {
             self.topics.clear();
         }
+        self.errors.check()?;
         self.look_at_commits(&frame.name, now);
         self.consumer.follow_topics(now).map_err(in_consumer)?;
         self.commit_asked |= self.context.take_commit();
@@ -226,7 +270,9 @@ impl Running {
         }
         self.carry_out_requests(frame)?;
         self.look_at_pause(frame)?;
-        match self.consumer.fill(self.records_max).map_err(in_consumer)? {
+        // A consumer must be asked, also where it shall give nothing: see REST.
+        let one_more = if self.held_back { self.consumer.filled() + 1 } else { 0 };
+        match self.consumer.fill(self.records_max.max(one_more)).map_err(in_consumer)? {
             Filled::Membership => {
                 self.look_at_group(&frame.name, frame.is_paused(), now)?;
                 // As after every rebalance in Apache, the task hears from us soon.
@@ -239,16 +285,31 @@ impl Running {
 
     /// Gives the task its records: those that were refused, else new ones, else none if it is time.
     fn deliver(&mut self, frame: &Frame, now: Instant) -> Result<Next> {
+        let has_records = self.intake.is_waiting() || self.consumer.filled() > 0;
+        if self.redeliver_at.is_none() && has_records {
+            self.convert(frame, now)?;
+        }
+        let has_news = self.redeliver_at.is_none() && !self.batch.ends.is_empty();
         let due = self.redeliver_at.unwrap_or(self.put_at);
-        let has_news = self.redeliver_at.is_none() && self.consumer.filled() > 0;
-        if !has_news && now < due {
-            return Ok(Next::At(self.next_turn(due, now)));
+        let puts = has_news || now >= due;
+        if puts {
+            self.put(frame, now)?;
         }
-        if has_news {
-            self.convert(frame)?;
+        self.hold_back(self.redeliver_at.is_some() || self.intake.waits_long(now), frame.is_paused())?;
+        if puts {
+            return Ok(Next::Again);
         }
-        self.put(frame, now)?;
-        Ok(Next::Again)
+        let due = self.intake.due(now).map_or(due, |goes_on| goes_on.min(due));
+        Ok(Next::At(self.next_turn(due, now)))
+    }
+
+    /// Lets all partitions rest, or takes their records again, unless the connector is `paused`.
+    fn hold_back(&mut self, holds: bool, paused: bool) -> Result<()> {
+        match (std::mem::replace(&mut self.held_back, holds), holds) {
+            (false, true) => self.pause_all(),
+            (true, false) if !paused => self.resume_all(),
+            (true, _) | (false, false) => Ok(()),
+        }
     }
 
     fn next_turn(&self, due: Instant, now: Instant) -> Instant {
@@ -262,7 +323,7 @@ impl Running {
     }
 
     fn put(&mut self, frame: &Frame, now: Instant) -> Result<()> {
-        let result = self.task.put(&self.batch.records);
+        let result = self.task.put(&self.batch.records).and_then(|()| self.errors.check());
         // The longest wait for the next put: until the next commit, or as the task asked, once.
         let until_commit = self.next_commit_turn().saturating_duration_since(now);
         let wait = self.context.take_timeout().map_or(until_commit, |timeout| timeout.min(until_commit));
@@ -273,9 +334,7 @@ impl Running {
                     self.commits.put(&end.partition, end.next);
                 }
                 self.batch.records.clear();
-                if self.redeliver_at.take().is_some() && !frame.is_paused() {
-                    self.resume_all()?;
-                }
+                self.redeliver_at = None;
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Retriable => {
@@ -285,9 +344,7 @@ impl Running {
                     frame.name,
                     error.trace().trim_end(),
                 );
-                if self.redeliver_at.replace(self.put_at).is_none() {
-                    self.pause_all()?;
-                }
+                self.redeliver_at = Some(self.put_at);
                 Ok(())
             }
             Err(error) => {
@@ -297,19 +354,12 @@ impl Running {
         }
     }
 
-    /// Makes the next batch of what the consumer has.
-    fn convert(&mut self, frame: &Frame) -> Result<()> {
-        let Running { consumer, conversion, chain, batch, topics, commits, tolerance, .. } = self;
-        for consumed in consumer.take_batch() {
-            note_topic(topics, &consumed.topic, frame);
-            batch.extend_to(&consumed);
-            match (record_of(&consumed, conversion, chain, &frame.name), *tolerance) {
-                (Ok(record), _) => batch.records.extend(record),
-                (Err(_), Tolerance::All) => {}
-                (Err(error), Tolerance::None) => return Err(error),
-            }
-        }
+    /// Makes the next batch of what waits, or of what the consumer has.
+    fn convert(&mut self, frame: &Frame, now: Instant) -> Result<()> {
+        let Running { consumer, intake, batch, topics, commits, .. } = self;
+        intake.take(consumer, batch, now)?;
         for end in &batch.ends {
+            note_topic(topics, &end.partition.topic, frame);
             commits.began(&end.partition, end.first);
         }
         Ok(())
@@ -328,7 +378,7 @@ impl Running {
             self.consumer.pause(&pauses).map_err(in_consumer)?;
         }
         // All stay paused while the connector is, or while a batch was refused.
-        if !resumes.is_empty() && !frame.is_paused() && self.redeliver_at.is_none() {
+        if !resumes.is_empty() && !frame.is_paused() && !self.held_back {
             self.consumer.resume(&resumes).map_err(in_consumer)?;
         }
         Ok(())
@@ -343,7 +393,7 @@ impl Running {
                 frame.report(TaskEventKind::Paused);
             }
             PauseChange::Resumes => {
-                if self.redeliver_at.is_none() {
+                if !self.held_back {
                     self.resume_all()?;
                 }
                 frame.report(TaskEventKind::Resumed);
@@ -368,57 +418,6 @@ impl Running {
             return Ok(());
         }
         self.consumer.resume(&resumed).map_err(in_consumer)
-    }
-}
-
-impl Batch {
-    /// Counts a record, whether it is put or left out.
-    fn extend_to(&mut self, consumed: &Consumed) {
-        let (topic, number, next) = (&consumed.topic, consumed.partition, consumed.offset + 1);
-        // Records of a partition come in runs: look at the latest first.
-        let known = self.ends.iter_mut().rev().find(|end| {
-            end.partition.partition == number
-                && (Arc::ptr_eq(&end.partition.topic, topic) || end.partition.topic == *topic)
-        });
-        match known {
-            Some(end) => end.next = next,
-            None => {
-                let partition = TopicPartition { topic: Arc::clone(topic), partition: number };
-                self.ends.push(End { partition, first: consumed.offset, next });
-            }
-        }
-    }
-
-    /// Forgets the records of some partitions. Returns whether any are left.
-    pub(super) fn forget(&mut self, partitions: &[TopicPartition]) -> bool {
-        self.records.retain(|record| {
-            !partitions
-                .iter()
-                .any(|gone| gone.partition == record.partition && gone.topic == record.original_topic)
-        });
-        self.ends.retain(|end| !partitions.contains(&end.partition));
-        !self.records.is_empty()
-    }
-}
-
-/// The record for the task; `None` if a transform dropped it. The error is that of a task that may not leave it out.
-fn record_of(
-    consumed: &Consumed,
-    conversion: &mut Conversion,
-    chain: &mut Chain,
-    task: &str,
-) -> Result<Option<SinkRecord>> {
-    let mut record = conversion.record_of(consumed).map_err(not_tolerated)?;
-    if chain.is_empty() {
-        return Ok(Some(record));
-    }
-    match chain.apply(&mut ConnectRecord::Sink(&mut record)) {
-        Ok(Fate::Kept) => Ok(Some(record)),
-        Ok(Fate::Dropped) => Ok(None),
-        Err(failure) => {
-            failure.note(task);
-            Err(failure.into_error())
-        }
     }
 }
 

@@ -114,8 +114,14 @@ impl SinkCommits {
         of(&self.last_committed, partitions)
     }
 
-    /// What to commit, given what `pre_commit` was asked about and what it gave back.
-    pub(super) fn plan(&self, asked: &SinkOffsets, given: SinkOffsets, assigned: &[TopicPartition]) -> Plan {
+    /// What to commit, given what `pre_commit` was asked about and what it gave back. Nothing goes past `holds`.
+    pub(super) fn plan(
+        &self,
+        asked: &SinkOffsets,
+        given: SinkOffsets,
+        assigned: &[TopicPartition],
+        holds: &SinkOffsets,
+    ) -> Plan {
         let mut offsets: SinkOffsets = asked
             .keys()
             .filter_map(|partition| Some((partition.clone(), *self.last_committed.get(partition)?)))
@@ -134,6 +140,13 @@ impl SinkCommits {
                     ignored.push(Ignored::Unrequested { partition, offset });
                 }
                 None => ignored.push(Ignored::Unassigned { partition, offset }),
+            }
+        }
+        for (partition, offset) in &mut offsets {
+            if let Some(hold) = holds.get(partition).filter(|hold| **hold < *offset) {
+                // A hold takes nothing back that is committed.
+                let committed = before.get(partition).copied().unwrap_or(*hold).min(*offset);
+                *offset = committed.max(*hold);
             }
         }
         Plan { offsets: (offsets != before).then_some(offsets), ignored }
@@ -203,6 +216,42 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_committed_past_a_record_that_the_dead_letter_queue_does_not_have() {
+        let commits = commits(Clock.now().instant);
+        let assigned = [partition(0), partition(1)];
+        let all = offsets(&[(0, 20), (1, 20)]);
+        let table = [
+            ("no hold", all.clone(), offsets(&[]), Some(offsets(&[(0, 20), (1, 20)]))),
+            ("in one partition", all.clone(), offsets(&[(0, 13)]), Some(offsets(&[(0, 13), (1, 20)]))),
+            ("beyond what was put", all.clone(), offsets(&[(0, 25)]), Some(offsets(&[(0, 20), (1, 20)]))),
+            ("at what is committed", all.clone(), offsets(&[(0, 10), (1, 10)]), None),
+            ("behind what is committed", all.clone(), offsets(&[(0, 3), (1, 3)]), None),
+            (
+                "beyond what is given",
+                offsets(&[(0, 12)]),
+                offsets(&[(0, 13)]),
+                Some(offsets(&[(0, 12), (1, 10)])),
+            ),
+            (
+                "given behind the hold",
+                offsets(&[(0, 5)]),
+                offsets(&[(0, 7)]),
+                Some(offsets(&[(0, 5), (1, 10)])),
+            ),
+            (
+                "of a partition that is not asked for",
+                all,
+                offsets(&[(7, 1)]),
+                Some(offsets(&[(0, 20), (1, 20)])),
+            ),
+        ];
+        for (what, given, holds, expected) in table {
+            let plan = commits.plan(&commits.current_of(&assigned), given, &assigned, &holds);
+            assert_eq!(plan.offsets, expected, "{what}");
+        }
+    }
+
+    #[test]
     fn what_pre_commit_gives_back_decides() {
         let commits = commits(Clock.now().instant);
         let assigned = [partition(0), partition(1), partition(2)];
@@ -217,7 +266,7 @@ mod tests {
         ];
         let mut shown = String::new();
         for (what, given) in cases {
-            let plan = commits.plan(&commits.current_of(&assigned), given, &assigned);
+            let plan = commits.plan(&commits.current_of(&assigned), given, &assigned, &SinkOffsets::new());
             let offsets = plan.offsets.map(|offsets| {
                 let each = offsets.iter().map(|(partition, offset)| format!("{partition}@{offset}"));
                 each.collect::<Vec<_>>().join(" ")

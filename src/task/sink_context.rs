@@ -1,10 +1,12 @@
 //! What a sink task asks for during its calls, kept until the call has ended.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::errors::sink::SinkErrors;
 use super::runner::Waker;
+use crate::api::errant::ErrantRecordReporter;
 use crate::api::ids::TopicPartition;
 use crate::api::sink::{SinkOffsets, SinkTaskContext};
 
@@ -14,6 +16,7 @@ pub(super) struct SinkContext {
     requests: Mutex<Requests>,
     /// A request may come from a thread of the plug-in, while the task rests.
     waker: Waker,
+    reporter: Option<Arc<SinkErrors>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,8 +40,8 @@ pub(super) struct Asked {
 }
 
 impl SinkContext {
-    pub(super) fn new(waker: Waker) -> Self {
-        SinkContext { requests: Mutex::default(), waker }
+    pub(super) fn new(waker: Waker, reporter: Option<Arc<SinkErrors>>) -> Self {
+        SinkContext { requests: Mutex::default(), waker, reporter }
     }
 
     pub(super) fn set_assignment(&self, assignment: &[TopicPartition]) {
@@ -113,5 +116,10 @@ impl SinkTaskContext for SinkContext {
 
     fn request_commit(&self) {
         self.ask(|requests| requests.commit = true);
+    }
+
+    fn errant_record_reporter(&self) -> Option<Arc<dyn ErrantRecordReporter>> {
+        let reporter = self.reporter.as_ref()?;
+        Some(Arc::clone(reporter) as Arc<dyn ErrantRecordReporter>)
     }
 }

@@ -25,8 +25,8 @@ impl Running {
         while let Some(membership) = self.consumer.next_membership() {
             match membership {
                 Membership::Assigned(partitions) => self.take_over(name, paused, partitions)?,
-                Membership::Revoked(partitions) => self.give_up(name, paused, &partitions, true, now)?,
-                Membership::Lost(partitions) => self.give_up(name, paused, &partitions, false, now)?,
+                Membership::Revoked(partitions) => self.give_up(name, &partitions, true, now)?,
+                Membership::Lost(partitions) => self.give_up(name, &partitions, false, now)?,
             }
         }
         Ok(())
@@ -47,7 +47,7 @@ impl Running {
         self.commits.assigned(&committed);
         self.assigned.extend_from_slice(&partitions);
         self.context.set_assignment(&self.assigned);
-        if paused || self.redeliver_at.is_some() {
+        if paused || self.held_back {
             self.consumer.pause(&partitions).map_err(in_consumer)?;
         }
         self.task.open(&partitions)
@@ -57,7 +57,6 @@ impl Running {
     fn give_up(
         &mut self,
         name: &str,
-        paused: bool,
         partitions: &[TopicPartition],
         commits: bool,
         now: Instant,
@@ -71,11 +70,18 @@ impl Running {
         self.assigned.retain(|partition| !partitions.contains(partition));
         self.commits.removed(partitions);
         self.context.set_assignment(&self.assigned);
-        let was_redelivering = self.redeliver_at.is_some();
-        if was_redelivering && !self.batch.forget(partitions) {
+        self.forget(partitions);
+        Ok(())
+    }
+
+    /// Forgets the records of partitions that went, or are read again. The next delivery takes records again if none is left
+    /// that held them back.
+    fn forget(&mut self, partitions: &[TopicPartition]) {
+        self.errors.forget(partitions);
+        self.intake.forget(partitions);
+        if self.redeliver_at.is_some() && !self.batch.forget(partitions) {
             self.redeliver_at = None;
         }
-        if was_redelivering && self.redeliver_at.is_none() && !paused { self.resume_all() } else { Ok(()) }
     }
 
     /// Closes all partitions at the end of the task, and commits what was put; waits for that until the deadline.
@@ -95,12 +101,27 @@ impl Running {
         if partitions.is_empty() {
             return Ok(());
         }
+        if let Some(deadline) = commits {
+            self.settle(name, partitions, deadline);
+        }
         let offsets = commits.and_then(|deadline| Some((deadline, self.pre_commit_last(name, partitions)?)));
         let closed = self.task.close(partitions);
         if let Some((deadline, offsets)) = offsets {
             self.commit_sync(name, offsets, deadline, now);
         }
         closed
+    }
+
+    /// Waits until the dead letter queue has what failed of partitions that go: offsets are committed up to what it has. Takes
+    /// at most half of the time that there is.
+    fn settle(&self, name: &str, partitions: &[TopicPartition], deadline: Deadline) {
+        let half = deadline.left(Clock.now().instant) / 2;
+        if !self.errors.settle(partitions, Clock.deadline(half)) {
+            log::warn!(
+                target: TARGET,
+                "{name} The dead letter queue has not acknowledged all records: they are read again with those behind them"
+            );
+        }
     }
 
     /// The offsets to commit of partitions that go. A failure of the task means that nothing is committed for them:
@@ -120,8 +141,9 @@ impl Running {
         }
     }
 
+    /// What to commit: what the task gave, but nothing behind a record that the dead letter queue does not have yet.
     fn plan(&self, name: &str, asked: &SinkOffsets, given: SinkOffsets) -> Option<SinkOffsets> {
-        let plan = self.commits.plan(asked, given, &self.assigned);
+        let plan = self.commits.plan(asked, given, &self.assigned, &self.errors.holds());
         for ignored in plan.ignored {
             log::warn!(target: TARGET, "{name} {ignored}");
         }
@@ -215,10 +237,7 @@ impl Running {
         });
         log::debug!(target: TARGET, "{name} Rewinding to {offsets:?}");
         let moved: Vec<_> = offsets.keys().cloned().collect();
-        if self.redeliver_at.is_some() && !self.batch.forget(&moved) {
-            self.redeliver_at = None;
-            self.resume_all()?;
-        }
+        self.forget(&moved);
         self.consumer.seek(&offsets, Clock.deadline(SEEK)).map_err(in_consumer)?;
         self.commits.rewound(&offsets);
         Ok(())

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::chain::Chain;
 use super::control::Ending;
 use super::conversion::Conversion;
+use super::errors::Errors;
 use super::frame::{Frame, Gate, PauseChange};
 use super::offsets::TaskOffsets;
 use super::polls::Polls;
@@ -206,9 +207,10 @@ impl Unstarted {
             }
         };
         let keeps_records = task.wants_commit_record();
+        let errors = Errors::new(spec.id.clone(), spec.errors.clone(), Arc::clone(&frame.errors));
         log::info!(target: TARGET, "{} Source task finished initialization and start", frame.name);
         let creation = spec.topic_creation.clone().map(|creation| TopicCreation::new(creation, frame));
-        let flow = SourceFlow::new(frame.name.clone(), lane, ways, spec.tolerance, keeps_records);
+        let flow = SourceFlow::new(frame.name.clone(), lane, ways, errors, keeps_records);
         Ok(Running {
             task,
             flow: flow.creating_topics(creation),
@@ -252,8 +254,9 @@ impl Running {
     }
 
     fn send(&mut self, now: Instant) -> Result<Next> {
-        match self.flow.send(self.task.as_mut())? {
+        match self.flow.send(self.task.as_mut(), now)? {
             Sent::All => Ok(Next::Again),
+            Sent::Retries(until) => Ok(Next::At(until.min(self.commits.next_due()))),
             Sent::Blocked => {
                 // Woken when a good part has room again: not for each record.
                 let part = self.flow.outstanding() / 4;

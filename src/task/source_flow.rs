@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 use std::vec;
 
 use super::chain::Chain;
-use super::conversion::{Conversion, Converted, not_tolerated};
-use super::spec::Tolerance;
+use super::conversion::{Conversion, Converted};
+use super::errors::{Errors, Subject, Tries};
+use super::stage::{Stage, StageFailure, Staged};
 use super::submitted::{self, SourceOffset, Submitted};
 use super::topic_creation::{Admission, TopicCreation};
 use crate::api::connect_record::ConnectRecord;
@@ -19,6 +21,8 @@ use crate::kafka::producer::{self, Delivery, Lane, Outgoing, SendError};
 use crate::stdx::error_class::ErrorClass;
 
 const TARGET: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
+/// The class that records are said to have failed in that Kafka refuses.
+const SENDER: &str = TARGET;
 
 const _: () =
     assert!(submitted::IN_FLIGHT_MAX <= producer::IN_FLIGHT_MAX, "a lane has a place for each record");
@@ -30,6 +34,8 @@ pub(super) enum Sent {
     All,
     /// The rest waits until records were acknowledged.
     Blocked,
+    /// The rest waits for this moment: an operation failed and is tried again then.
+    Retries(Instant),
 }
 
 /// Records between a task's `poll` and Kafka's acknowledgement.
@@ -38,12 +44,15 @@ pub(super) struct SourceFlow {
     lane: Lane,
     chain: Chain,
     conversion: Conversion,
-    tolerance: Tolerance,
+    errors: Errors,
     submitted: Submitted,
     /// What is left of the latest batch.
     batch: vec::IntoIter<SourceRecord>,
     /// The record that found no room.
     held: Option<Ready>,
+    /// The record that an operation failed on, which is tried again at this moment.
+    failed: Option<(Underway, Instant)>,
+    tries: Tries,
     /// Sent records by number as the task gave them, for a task that wants to see them again.
     kept: Option<HashMap<u64, SourceRecord>>,
     /// Records that were given up and hold back their partitions for good.
@@ -65,13 +74,29 @@ struct InTransactions {
     done: Vec<(SourceRecord, Option<RecordMetadata>)>,
 }
 
+/// A record on its way through transforms and converters.
+struct Underway {
+    record: SourceRecord,
+    /// As the task gave it, where somebody wants to see it again and transforms may have changed it.
+    original: Option<Box<SourceRecord>>,
+    /// Transforms that it has got through.
+    done: usize,
+}
+
 /// A record that transforms and converters are done with.
 struct Ready {
     record: SourceRecord,
-    /// As the task gave it, where it wants to see it again and transforms may have changed it.
+    /// As the task gave it, where somebody wants to see it again and transforms may have changed it.
     original: Option<Box<SourceRecord>>,
-    /// What to send; nothing where a transform dropped the record.
+    /// What to send; nothing where a transform dropped the record or it was left out.
     converted: Option<Converted>,
+}
+
+impl Underway {
+    fn into_ready(self, converted: Option<Converted>) -> Ready {
+        let Underway { record, original, .. } = self;
+        Ready { record, original, converted }
+    }
 }
 
 impl Ready {
@@ -95,18 +120,22 @@ impl SourceFlow {
         name: String,
         lane: Lane,
         (chain, conversion): (Chain, Conversion),
-        tolerance: Tolerance,
+        errors: Errors,
         keeps_records: bool,
     ) -> Self {
+        // A record that Kafka refuses is to be shown, too.
+        let keeps_records = keeps_records || errors.shows_records();
         SourceFlow {
             name,
             lane,
             chain,
             conversion,
-            tolerance,
+            errors,
             submitted: Submitted::new(),
             batch: Vec::new().into_iter(),
             held: None,
+            failed: None,
+            tries: Tries::default(),
             kept: keeps_records.then(HashMap::new),
             lost: 0,
             is_denied: false,
@@ -170,7 +199,7 @@ impl SourceFlow {
 
     /// Whether a part of the latest batch waits to be sent.
     pub(super) fn has_backlog(&self) -> bool {
-        self.held.is_some() || !self.batch.as_slice().is_empty()
+        self.held.is_some() || self.failed.is_some() || !self.batch.as_slice().is_empty()
     }
 
     /// Takes the next batch. The one before must be sent.
@@ -197,18 +226,23 @@ impl SourceFlow {
         Ok(self.outstanding() == before)
     }
 
-    /// Sends what is left of the batch, as far as there is room.
-    pub(super) fn send(&mut self, task: &mut dyn SourceTask) -> Result<Sent> {
+    /// Sends what is left of the batch, as far as there is room and nothing has to be tried again later.
+    pub(super) fn send(&mut self, task: &mut dyn SourceTask, now: Instant) -> Result<Sent> {
         loop {
-            let ready = match self.held.take() {
-                Some(held) => held,
-                None => match self.batch.next() {
-                    None => return Ok(Sent::All),
-                    Some(record) => match self.prepare(record, task)? {
-                        Some(ready) => ready,
-                        None => continue,
-                    },
-                },
+            let ready = match (self.held.take(), self.failed.take()) {
+                (Some(held), _) => held,
+                (None, Some((underway, until))) if now < until => {
+                    self.failed = Some((underway, until));
+                    return Ok(Sent::Retries(until));
+                }
+                (None, failed) => {
+                    let underway = failed.map(|(underway, _)| underway);
+                    let Some(underway) = underway.or_else(|| self.next_of_batch()) else {
+                        return Ok(Sent::All);
+                    };
+                    let Some(ready) = self.prepare(underway)? else { continue };
+                    ready
+                }
             };
             if let Some(blocked) = self.send_one(ready, task)? {
                 self.held = Some(blocked);
@@ -217,31 +251,47 @@ impl SourceFlow {
         }
     }
 
-    /// Takes a record through transforms and converters; `None` if it is left out.
-    fn prepare(&mut self, mut record: SourceRecord, task: &mut dyn SourceTask) -> Result<Option<Ready>> {
-        let mut original = None;
-        if !self.chain.is_empty() {
-            original = self.kept.as_ref().map(|_| Box::new(record.clone()));
-            match self.chain.apply(&mut ConnectRecord::Source(&mut record)) {
-                Ok(Fate::Kept) => {}
-                Ok(Fate::Dropped) => return Ok(Some(Ready { record, original, converted: None })),
-                Err(failure) => {
-                    failure.note(&self.name);
-                    let known = original.as_deref().unwrap_or(&record);
-                    self.skip(known, None, task, failure.into_error())?;
-                    return Ok(None);
-                }
-            }
-        }
-        match self.convert(&record) {
+    fn next_of_batch(&mut self) -> Option<Underway> {
+        let record = self.batch.next()?;
+        let keeps = !self.chain.is_empty() && self.kept.is_some();
+        Some(Underway { original: keeps.then(|| Box::new(record.clone())), record, done: 0 })
+    }
+
+    /// Takes a record through transforms and converters. One that fails is kept to be tried again (`None`), or left out: then it
+    /// is ready and nothing is sent.
+    fn prepare(&mut self, mut underway: Underway) -> Result<Option<Ready>> {
+        let failure = match self.attempt(&mut underway) {
             Ok(converted) => {
-                self.check_topic(&record)?;
-                Ok(Some(Ready { record, original, converted: Some(converted) }))
+                self.tries.end();
+                if converted.is_some() {
+                    self.check_topic(&underway.record)?;
+                }
+                return Ok(Some(underway.into_ready(converted)));
             }
-            Err(error) => {
-                let known = original.as_deref().unwrap_or(&record);
-                self.skip(known, None, task, not_tolerated(error))?;
-                Ok(None)
+            Err(failure) => failure,
+        };
+        if let Some(until) = self.errors.tries_again(&mut self.tries, &failure, underway.done) {
+            self.failed = Some((underway, until));
+            return Ok(None);
+        }
+        self.tries.end();
+        let subject = Subject::Source(underway.original.as_deref().unwrap_or(&underway.record));
+        self.errors.note_operation(&failure, &subject);
+        self.errors.leave_out(failure, &subject)?;
+        Ok(Some(underway.into_ready(None)))
+    }
+
+    /// The bytes of a record after its transforms; `None` where one of them drops it.
+    fn attempt(&mut self, underway: &mut Underway) -> Staged<Option<Converted>> {
+        let Underway { record, done, .. } = underway;
+        match self.chain.apply(&mut ConnectRecord::Source(record), done)? {
+            Fate::Dropped => Ok(None),
+            Fate::Kept => {
+                if let Some(timestamp) = record.timestamp.filter(|timestamp| *timestamp < -1) {
+                    let error = ConnectError::data(format!("Invalid record timestamp {timestamp}"));
+                    return Err(StageFailure { stage: Stage::KafkaProduce, class: SENDER, error });
+                }
+                self.conversion.bytes_of(record).map(Some)
             }
         }
     }
@@ -254,13 +304,6 @@ impl SourceFlow {
             )),
             Some(_) | None => Ok(()),
         }
-    }
-
-    fn convert(&mut self, record: &SourceRecord) -> Result<Converted> {
-        if let Some(timestamp) = record.timestamp.filter(|timestamp| *timestamp < -1) {
-            return Err(ConnectError::data(format!("Invalid record timestamp {timestamp}")));
-        }
-        self.conversion.bytes_of(record)
     }
 
     /// Sends a record, or gives it back when there is no room.
@@ -304,7 +347,12 @@ impl SourceFlow {
             }
             Err(SendError::Failed(fault)) => {
                 log::error!(target: TARGET, "{} failed to send record to {}: {fault}", self.name, record.topic);
-                self.skip(&ready.into_original(), Some(fault.kind()), task, unsendable(fault))?;
+                if !self.may_lose(&fault) {
+                    return Err(unsendable(fault));
+                }
+                let known = ready.original.as_deref().unwrap_or(&ready.record);
+                note_refused(&self.errors, fault, Subject::Source(known));
+                self.pass_over(ready, task);
                 Ok(None)
             }
         }
@@ -333,7 +381,7 @@ impl SourceFlow {
         }
     }
 
-    /// Counts a record that a transform dropped as delivered: the source has not to read it again.
+    /// Counts a record that was dropped or left out as delivered: the source has not to read it again.
     fn pass_over(&mut self, ready: Ready, task: &mut dyn SourceTask) {
         let record = ready.into_original();
         let number = self.submitted.submit(&record.source_partition, record.source_offset.clone());
@@ -341,22 +389,10 @@ impl SourceFlow {
         self.dropped(task, &record);
     }
 
-    /// Leaves a record out where that is tolerated; else fails with what hindered it.
-    fn skip(
-        &mut self,
-        record: &SourceRecord,
-        kind: Option<FaultKind>,
-        task: &mut dyn SourceTask,
-        error: ConnectError,
-    ) -> Result<()> {
-        // A transaction has all that was sent in it, or nothing.
-        let is_fatal =
-            kind.is_some_and(|kind| kind == FaultKind::ProducerLost || self.transactions.is_some());
-        if self.tolerance == Tolerance::None || is_fatal {
-            return Err(error);
-        }
-        self.dropped(task, record);
-        Ok(())
+    /// Whether a record that Kafka refuses may be left out. A transaction has all that was sent in it, or nothing; a producer
+    /// that is lost takes no other record either.
+    fn may_lose(&self, fault: &KafkaFault) -> bool {
+        self.errors.tolerates() && fault.kind() != FaultKind::ProducerLost && self.transactions.is_none()
     }
 
     /// Notes what was acknowledged. Fails when a record was given up that may not be left out.
@@ -386,10 +422,12 @@ impl SourceFlow {
             if failure.is_none() || self.transactions.is_none() {
                 log::error!(target: TARGET, "{} failed to send record to {topic}: {fault}", self.name);
             }
-            let is_fatal = fault.kind() == FaultKind::ProducerLost || self.transactions.is_some();
-            if self.tolerance == Tolerance::All && !is_fatal {
+            if self.may_lose(&fault) {
                 self.submitted.acknowledge(number);
-                if let Some(record) = self.kept.as_mut().and_then(|kept| kept.remove(&number)) {
+                let record = self.kept.as_mut().and_then(|kept| kept.remove(&number));
+                let subject = record.as_ref().map_or(Subject::Unknown, Subject::Source);
+                note_refused(&self.errors, fault, subject);
+                if let Some(record) = record {
                     tell_task(&self.name, task, &record, None);
                 }
             } else {
@@ -449,6 +487,12 @@ impl Topics {
 pub(super) fn is_producer_lost(error: &ConnectError) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<KafkaFault>());
     cause.is_some_and(|fault| fault.kind() == FaultKind::ProducerLost)
+}
+
+/// Counts and logs that Kafka refused a record that is left out.
+fn note_refused(errors: &Errors, fault: KafkaFault, subject: Subject<'_>) {
+    let error = ConnectError::connect("Kafka does not take the record").caused_by(fault);
+    errors.note(&StageFailure { stage: Stage::KafkaProduce, class: SENDER, error }, &subject);
 }
 
 /// The error of a task whose record Kafka does not take.

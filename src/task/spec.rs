@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::errors::RetryPolicy;
 use crate::api::Settings;
 use crate::api::converter::ConverterPlugin;
 use crate::api::ids::{Epoch, TaskId};
@@ -38,8 +39,8 @@ pub struct TaskSpec {
     /// How long a task that ends waits for Kafka in all: for acknowledgements, for its last commit, until it has left
     /// its group. Less than its owner waits for the task.
     pub stop_timeout: Duration,
-    /// What becomes of a record that cannot be transformed, converted or sent: `errors.tolerance`.
-    pub tolerance: Tolerance,
+    /// What becomes of a record that cannot be transformed, converted, sent or put: `errors.*`.
+    pub errors: ErrorHandling,
     /// The most records in one batch for a sink: `max.poll.records`.
     pub records_max: usize,
 }
@@ -205,11 +206,52 @@ impl fmt::Debug for PredicateChoice {
     }
 }
 
-/// What becomes of a record that cannot be transformed, converted or sent: `errors.tolerance`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What becomes of a record that fails: the settings `errors.*` of a connector. By default the task fails at once.
+#[derive(Debug, Clone, Default)]
+pub struct ErrorHandling {
+    /// How long it is tried again: `errors.retry.*`.
+    pub retry: RetryPolicy,
+    /// Whether it may be left out.
+    pub tolerance: Tolerance,
+    /// What is logged of it.
+    pub log: ErrorLog,
+    /// Where a sink puts it: `errors.deadletterqueue.*`.
+    pub dead_letters: Option<DeadLetterSpec>,
+}
+
+/// Whether a record that failed may be left out: `errors.tolerance`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tolerance {
     /// The task fails.
+    #[default]
     None,
     /// The record is left out.
     All,
+}
+
+/// What is logged of a record that failed: `errors.log.*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorLog {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Where it failed, and why.
+    Errors,
+    /// Also which record it was: where a sink read it, all of it for a source.
+    WithRecords,
+}
+
+/// The dead letter queue of a sink connector.
+#[derive(Debug, Clone)]
+pub struct DeadLetterSpec {
+    /// The topic. It is made, with one partition, if it is not there.
+    pub topic: Arc<str>,
+    /// How many replicas it is made with; -1 leaves it to the broker.
+    pub replication: i16,
+    /// Whether headers tell of the failure.
+    pub with_context: bool,
+    /// The settings of the producer. Tasks with equal ones share it.
+    pub producer: ClientSettings,
+    /// The settings of the client that makes the topic.
+    pub admin: ClientSettings,
 }

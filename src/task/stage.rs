@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::conversion::not_tolerated;
 use crate::api::error::ConnectError;
 
 /// A step on the way of a record; its `Display` is Connect's name.
@@ -10,12 +9,27 @@ use crate::api::error::ConnectError;
 pub(super) enum Stage {
     /// The chain of transforms.
     Transformation,
+    /// Keys to bytes, or back.
+    KeyConverter,
+    /// Values to bytes, or back.
+    ValueConverter,
+    /// Headers to bytes, or back.
+    HeaderConverter,
+    /// On its way to Kafka.
+    KafkaProduce,
+    /// In the hands of a sink task, which reported it.
+    TaskPut,
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Stage::Transformation => "TRANSFORMATION",
+            Stage::KeyConverter => "KEY_CONVERTER",
+            Stage::ValueConverter => "VALUE_CONVERTER",
+            Stage::HeaderConverter => "HEADER_CONVERTER",
+            Stage::KafkaProduce => "KAFKA_PRODUCE",
+            Stage::TaskPut => "TASK_PUT",
         })
     }
 }
@@ -29,19 +43,5 @@ pub(super) struct StageFailure {
     pub(super) error: ConnectError,
 }
 
-impl StageFailure {
-    /// Tells what failed where, for who looks closely: the error itself does not say it.
-    pub(super) fn note(&self, task: &str) {
-        let StageFailure { stage, class, error } = self;
-        log::debug!(
-            target: "org.apache.kafka.connect.runtime.errors.LogReporter",
-            "{task} Error encountered. Executing stage '{stage}' with class '{class}'.\n{}",
-            error.trace().trim_end(),
-        );
-    }
-
-    /// The error of the task where the failure may not cost a record only.
-    pub(super) fn into_error(self) -> ConnectError {
-        not_tolerated(self.error)
-    }
-}
+/// The result of a step.
+pub(super) type Staged<T> = Result<T, StageFailure>;

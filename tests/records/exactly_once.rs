@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 
-use crate::plugins::{Ask, Lines, numbered};
+use crate::plugins::{Ask, Hesitant, Lines, numbered};
 use crate::support::{HOUR, Rig, wait_until};
 
 /// Lets tasks begin, or says why not; notes who asked for what.
@@ -119,7 +119,7 @@ fn what_cannot_be_converted_is_left_out_and_what_cannot_be_sent_fails_the_task()
     let lines = Lines::new("t", ["good 1", "bad", "good 2"].map(str::to_owned));
     lines.with(|state| state.wants_commit_record = true);
     let mut spec = in_transactions(&rig, &lines, Boundary::Poll, &guard(None));
-    spec.tolerance = Tolerance::All;
+    spec.errors.tolerance = Tolerance::All;
     rig.start(1, spec.clone());
     assert_eq!(rig.consume("t", 0, 2), ["good 1", "good 2"]);
     position(&rig, 3);
@@ -132,6 +132,49 @@ fn what_cannot_be_converted_is_left_out_and_what_cannot_be_sent_fails_the_task()
     rig.start(2, in_transactions(&rig, &offsets, Boundary::Poll, &guard(None)));
     let trace = rig.wait_for_failure(2);
     assert!(trace.contains("may not produce to their own offsets topics"), "{trace}");
+}
+
+#[test]
+fn what_is_left_out_is_part_of_the_transaction() {
+    let rig = Rig::new();
+    let lines = Lines::new("t", ["good", "bad"].map(str::to_owned));
+    lines.with(|state| state.wants_commit_record = true);
+    let mut spec = in_transactions(&rig, &lines, Boundary::Interval(HOUR), &guard(None));
+    spec.errors.tolerance = Tolerance::All;
+    let task = rig.start(1, spec.clone());
+    assert_eq!(rig.consume("t", 0, 1), ["good"]);
+    lines.with(|state| assert_eq!((state.commits, state.committed_records.len()), (0, 0)));
+    task.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+    position(&rig, 2);
+    lines.with(|state| {
+        let seen: std::collections::BTreeSet<_> = state
+            .committed_records
+            .iter()
+            .map(|(line, metadata)| (line.as_str(), metadata.is_some()))
+            .collect();
+        assert_eq!(seen, [("bad", false), ("good", true)].into());
+        state.lines.push("bad, too".to_owned());
+    });
+    // Offsets alone make a transaction: what was left out is not read again.
+    let task = rig.start(2, spec);
+    wait_until("the third line", || lines.with(|state| (state.given == 3, state.given)));
+    task.stop();
+    rig.wait_for(2, &TaskEventKind::Stopped);
+    position(&rig, 3);
+    lines.with(|state| assert_eq!(state.started_at, [0, 2]));
+}
+
+#[test]
+fn a_record_is_tried_again_within_its_transaction() {
+    let rig = Rig::new();
+    let lines = Lines::new("t", ["one", "later two"].map(str::to_owned));
+    let mut spec = in_transactions(&rig, &lines, Boundary::Poll, &guard(None));
+    spec.errors.retry.timeout = None;
+    (_, spec.transforms) = Hesitant::chain(2);
+    rig.start(1, spec);
+    position(&rig, 2);
+    assert_eq!(rig.consume("t", 0, 2), ["seen one", "seen later two"]);
 }
 
 /// A real Kafka; `None` when the tests are to do without it.

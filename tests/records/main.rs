@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod dead_letters;
+mod errors;
 mod exactly_once;
 mod plugins;
+mod reports;
 mod sink;
 mod source;
 mod support;

@@ -8,15 +8,19 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use herdsman::api::Settings;
 use herdsman::api::config_def::ConfigDef;
+use herdsman::api::connect_record::{ConnectRecord, RecordPart};
 use herdsman::api::connector::{Connector, ConnectorPlugin};
 use herdsman::api::converter::{Converter, ConverterPlugin, ConverterRole, ConverterRoles, HeaderConverter};
 use herdsman::api::data::{SchemaAndValue, SchemaRef, Value};
+use herdsman::api::errant::Report;
 use herdsman::api::error::{ConnectError, Result};
 use herdsman::api::ids::TopicPartition;
 use herdsman::api::offset::{OffsetMap, OffsetValue};
 use herdsman::api::record::{Header, RecordMetadata, SinkRecord, SourceRecord};
 use herdsman::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use herdsman::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext, TransactionContext};
+use herdsman::api::transform::{Fate, Transform, TransformPlugin};
+use herdsman::task::TransformChoice;
 
 use crate::support::Watched;
 
@@ -254,6 +258,48 @@ impl HeaderConverter for Text {
     }
 }
 
+/// A transform that fails on texts which begin with `later`, with a retriable error, so often as is left; it puts `seen `
+/// before the others.
+#[derive(Clone, Default)]
+pub(crate) struct Hesitant(pub(crate) Arc<Mutex<usize>>);
+
+impl Hesitant {
+    /// It as the only one of a chain.
+    pub(crate) fn chain(failures: usize) -> (Self, Vec<TransformChoice>) {
+        let hesitant = Hesitant(Arc::new(Mutex::new(failures)));
+        let plugin = Arc::new(hesitant.clone());
+        (hesitant, vec![TransformChoice { plugin, settings: Settings::new(), condition: None }])
+    }
+}
+
+impl TransformPlugin for Hesitant {
+    fn class(&self) -> &'static str {
+        "test.Hesitant"
+    }
+
+    fn config_def(&self) -> ConfigDef {
+        ConfigDef::default()
+    }
+
+    fn transform(&self, _: &Settings) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Transform for Hesitant {
+    fn apply(&mut self, record: &mut ConnectRecord<'_>) -> Result<Fate> {
+        let value = &mut record.part_mut(RecordPart::Value).value;
+        let Value::String(text) = value else { panic!("{value:?}") };
+        let mut left = self.0.lock().unwrap();
+        if text.starts_with("later") && *left > 0 {
+            *left -= 1;
+            return Err(ConnectError::retriable(format!("{text}, not now")));
+        }
+        *value = Value::string(format!("seen {text}"));
+        Ok(Fate::Kept)
+    }
+}
+
 /// A sink that keeps what it gets, in the hands of a test.
 #[derive(Clone)]
 pub(crate) struct Keeper(pub(crate) Arc<Watched<KeeperState>>);
@@ -274,6 +320,12 @@ pub(crate) struct KeeperState {
     pub(crate) contexts: Vec<Arc<dyn SinkTaskContext>>,
     /// What `pre_commit` gives back instead of what it was asked.
     pub(crate) pre_commits: VecDeque<Result<SinkOffsets>>,
+    /// Texts that contain this are reported, not kept.
+    pub(crate) errant: Option<&'static str>,
+    /// What came of the reports.
+    pub(crate) reports: Vec<Result<Box<dyn Report>>>,
+    /// An error of a report does not end the put.
+    pub(crate) swallows: bool,
     tasks: usize,
 }
 
@@ -323,13 +375,14 @@ impl SinkPlugin for Keeper {
             state.tasks += 1;
             state.tasks - 1
         });
-        Box::new(KeeperTask { state: Arc::clone(&self.0), number })
+        Box::new(KeeperTask { state: Arc::clone(&self.0), number, context: None })
     }
 }
 
 struct KeeperTask {
     state: Arc<Watched<KeeperState>>,
     number: usize,
+    context: Option<Arc<dyn SinkTaskContext>>,
 }
 
 impl KeeperTask {
@@ -339,10 +392,33 @@ impl KeeperTask {
         let call = format!("{} {call} {partitions:?}", self.number);
         self.state.change(|state| state.calls.push(call));
     }
+
+    /// Reports the records that are errant, and gives the others.
+    fn report<'a>(&self, records: &'a [SinkRecord]) -> Result<Vec<&'a SinkRecord>> {
+        let (errant, swallows) = self.state.change(|state| (state.errant, state.swallows));
+        let is_errant = |record: &SinkRecord| errant.is_some_and(|text| text_of(record).contains(text));
+        for record in records.iter().filter(|record| is_errant(record)) {
+            let reporter = self.context.as_ref().unwrap().errant_record_reporter().unwrap();
+            let report =
+                reporter.report(record, ConnectError::data(format!("{} is errant", text_of(record))));
+            let again = report.as_ref().err().map(|error| ConnectError::new(error.kind(), error.message()));
+            self.state.change(|state| state.reports.push(report));
+            if let Some(error) = again.filter(|_| !swallows) {
+                return Err(error);
+            }
+        }
+        Ok(records.iter().filter(|record| !is_errant(record)).collect())
+    }
+}
+
+fn text_of(record: &SinkRecord) -> &str {
+    let Value::String(text) = &record.value.value else { panic!("{record:?}") };
+    text
 }
 
 impl SinkTask for KeeperTask {
     fn start(&mut self, context: Arc<dyn SinkTaskContext>, _: &Settings) -> Result<()> {
+        self.context = Some(Arc::clone(&context));
         self.state.change(|state| state.contexts.push(context));
         Ok(())
     }
@@ -353,18 +429,17 @@ impl SinkTask for KeeperTask {
     }
 
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        let kept = self.report(records)?;
         self.state.change(|state| {
             if records.is_empty() {
                 state.empty_puts += 1;
                 return Ok(());
             }
-            let values = records.iter().map(|record| {
-                let Value::String(value) = &record.value.value else { panic!("{record:?}") };
-                (record.partition, record.offset, value.to_string())
-            });
+            let values =
+                kept.iter().map(|record| (record.partition, record.offset, text_of(record).to_owned()));
             match state.answers.pop_front() {
                 None => {
-                    let headers = records.iter().flat_map(|record| &record.headers);
+                    let headers = kept.iter().flat_map(|record| &record.headers);
                     let headers = headers.map(|header| (header.key.to_string(), header.value.value.clone()));
                     state.headers.extend(headers);
                     state.kept.extend(values);

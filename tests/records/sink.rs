@@ -212,9 +212,11 @@ fn a_record_that_cannot_be_converted_fails_the_task_or_is_counted_and_left_out()
     let keeper = Keeper::new();
     rig.start(1, rig.keeper(&keeper, 0));
     let trace = rig.wait_for_failure(1);
-    assert!(trace.contains("Tolerance exceeded in error handler\nCaused by: "), "{trace}");
+    let what = "Tolerance exceeded in error handler: stage VALUE_CONVERTER with class test.TextConverter failed for the \
+                record of topic 't', partition 0, offset 1.";
+    assert!(trace.contains(what), "{trace}");
     let mut spec = rig.keeper(&keeper, 0);
-    spec.tolerance = Tolerance::All;
+    spec.errors.tolerance = Tolerance::All;
     let task = rig.start(2, spec);
     keeper.wait_for(1);
     task.stop();

@@ -230,8 +230,9 @@ fn a_record_that_cannot_be_converted_fails_the_task_after_what_was_sent_is_commi
     let trace = rig.wait_for_failure(1);
     assert_eq!(
         trace,
-        "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n\
-         Caused by: org.apache.kafka.connect.errors.DataException: bad line is bad\n"
+        "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler: stage VALUE_CONVERTER \
+         with class test.TextConverter failed for a record for topic 't'. Set errors.tolerance=all to leave such \
+         records out\nCaused by: org.apache.kafka.connect.errors.DataException: bad line is bad\n"
     );
     assert_eq!(rig.offsets.position("f"), Some(10));
 }
@@ -242,7 +243,7 @@ fn a_record_that_cannot_be_converted_is_left_out_where_that_is_tolerated() {
     let lines = Lines::new("t", with_a_bad_line());
     lines.with(|state| state.wants_commit_record = true);
     let mut spec = rig.lines(&lines);
-    spec.tolerance = Tolerance::All;
+    spec.errors.tolerance = Tolerance::All;
     let task = rig.start(1, spec);
     let mut expected = with_a_bad_line();
     expected.remove(10);

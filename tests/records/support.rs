@@ -20,8 +20,8 @@ use herdsman::store::offset_store::{
 };
 use herdsman::task::runner::TaskRunner;
 use herdsman::task::{
-    ConverterChoice, Converters, SinkTopics, TaskEvent, TaskEventKind, TaskHandle, TaskSpec, TaskWork, Tasks,
-    Tolerance,
+    ConverterChoice, Converters, ErrorHandling, SinkTopics, TaskEvent, TaskEventKind, TaskHandle, TaskSpec,
+    TaskWork, Tasks,
 };
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -215,7 +215,7 @@ impl Rig {
             offset_flush_interval: Duration::from_millis(50),
             offset_flush_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(10),
-            tolerance: Tolerance::None,
+            errors: ErrorHandling::default(),
             records_max: 500,
         }
     }

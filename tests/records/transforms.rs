@@ -160,7 +160,8 @@ fn a_record_that_cannot_be_transformed_fails_the_task_or_is_left_out() {
     spec.transforms = fails();
     rig.start(1, spec);
     let trace = rig.wait_for_failure(1);
-    let first = "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n";
+    let first = "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler: stage \
+                 TRANSFORMATION with class org.apache.kafka.connect.transforms.ExtractField$Value failed for ";
     assert!(trace.starts_with(first) && trace.contains(message), "{trace}");
 
     rig.produce("t", 0, &numbered(10));
@@ -171,7 +172,7 @@ fn a_record_that_cannot_be_transformed_fails_the_task_or_is_left_out() {
     let trace = rig.wait_for_failure(2);
     assert!(trace.starts_with(first) && trace.contains(message), "{trace}");
 
-    spec.tolerance = Tolerance::All;
+    spec.errors.tolerance = Tolerance::All;
     let task = rig.start(3, spec);
     wait_until("the commit of what was left out", || (rig.committed(0) == Some(10), rig.committed(0)));
     task.stop();

@@ -97,6 +97,8 @@ const PURE: &[&str] = &[
     "src/store/topic_log/gate.rs",
     "src/store/topic_log/progress.rs",
     "src/systemd/report.rs",
+    "src/task/errors/headers.rs",
+    "src/task/errors/retry.rs",
     "src/task/submitted.rs",
 ];
 

@@ -110,6 +110,9 @@ fn check_dead_letter_queue(settings: &Settings, values: &mut [ConfigValue]) {
     if queue.is_empty() {
         return;
     }
+    if let Err(why) = topic_name::check(queue) {
+        complain(values, "errors.deadletterqueue.topic.name", &why);
+    }
     let topics: Vec<&str> = text("topics").split(',').map(str::trim).collect();
     if topics.contains(&queue) {
         let message = format!(

@@ -204,7 +204,7 @@ fn processing() -> [ConfigKey; 8] {
             "errors.log.enable",
             Boolean,
             Medium,
-            "Whether errors that are tolerated are logged, too.",
+            "Whether each failure is logged, tolerated or not.",
         )
         .default("false")
         .shown(errors, 4, Width::Short, "Log Errors"),
@@ -212,8 +212,8 @@ fn processing() -> [ConfigKey; 8] {
             "errors.log.include.messages",
             Boolean,
             Medium,
-            "Whether the log names topic, partition, offset and timestamp of the \
-             record that failed.",
+            "Whether the log says which record failed: topic, partition, offset and \
+             timestamp for a sink, the whole record for a source.",
         )
         .default("false")
         .shown(errors, 5, Width::Short, "Log Error Details"),

@@ -293,7 +293,7 @@ fn messages_about_topics() {
         ('topics.regex={topics}') consumed by the connector"
         )
     };
-    let table: [(Draft, &[&str]); 7] = [
+    let table: [(Draft, &[&str]); 8] = [
         (
             sink(&[]),
             &["Must configure one of topics or topics.regex", "Must configure one of topics or topics.regex"],
@@ -325,6 +325,10 @@ fn messages_about_topics() {
             &[&regex("(?!e).*")],
         ),
         (sink(&[("topics.regex", "(?!d).*"), ("errors.deadletterqueue.topic.name", "d")]), &[]),
+        (
+            sink(&[("topics", "a"), ("errors.deadletterqueue.topic.name", "d d")]),
+            &["'d d' is no name of a topic: those have 1 to 249 of the characters a-z A-Z 0-9 . _ -"],
+        ),
     ];
     assert_messages(&table);
 }
@@ -350,6 +354,37 @@ fn groups_of_topics_are_checked_where_the_worker_creates_topics() {
         ValidationContext { topic_creation: false, ..validator(OverridePolicy::All).context },
     );
     off.check(&source(&[zero])).unwrap();
+}
+
+#[test]
+fn messages_about_errors() {
+    let table = [
+        ("errors.retry.timeout", "-1", None),
+        ("errors.retry.timeout", "1s", Some("Not a number of type LONG")),
+        ("errors.retry.delay.max.ms", "0.5", Some("Not a number of type LONG")),
+        ("errors.tolerance", "all", None),
+        ("errors.tolerance", "All", Some("String must be one of: none, all")),
+        ("errors.log.enable", "yes", Some("Expected value to be either true or false")),
+        ("errors.log.include.messages", "1", Some("Expected value to be either true or false")),
+        ("errors.deadletterqueue.topic.replication.factor", "-1", None),
+        ("errors.deadletterqueue.topic.replication.factor", "40000", Some("Not a number of type SHORT")),
+        (
+            "errors.deadletterqueue.context.headers.enable",
+            "on",
+            Some("Expected value to be either true or false"),
+        ),
+    ];
+    for (key, value, message) in table {
+        let queue = ("errors.deadletterqueue.topic.name", "d");
+        let infos = infos(&sink(&[("topics", "a"), queue, (key, value)]));
+        let expected: Vec<_> = message
+            .map(|message| (key, format!("Invalid value {value} for configuration {key}: {message}")))
+            .into_iter()
+            .collect();
+        let found = errors(&infos);
+        let found: Vec<_> = found.into_iter().map(|(key, error)| (key, error.to_owned())).collect();
+        assert_eq!(found, expected, "{key}={value}");
+    }
 }
 
 /// Each draft has exactly these errors.

@@ -36,6 +36,7 @@ impl Transform for Appending {
         match self.0.as_str() {
             "drop" => return Ok(Fate::Dropped),
             "fail" => return Err(ConnectError::data("refused")),
+            "wait" if !record.topic().contains("go") => return Err(ConnectError::retriable("not now")),
             _ => {}
         }
         let topic = format!("{}{}", record.topic(), self.0);
@@ -85,9 +86,8 @@ fn appends_where(suffix: &str, contains: &str, negate: bool) -> TransformChoice 
     TransformChoice { condition: Some(condition), ..appends(suffix) }
 }
 
-/// The topic that a record of topic `t` has in the end, what became of it, or where it failed.
-fn outcome(choices: &[TransformChoice]) -> std::result::Result<(Fate, String), String> {
-    let mut record = SinkRecord {
+fn record() -> SinkRecord {
+    SinkRecord {
         topic: "t".into(),
         partition: 0,
         offset: 0,
@@ -97,9 +97,14 @@ fn outcome(choices: &[TransformChoice]) -> std::result::Result<(Fate, String), S
         headers: Vec::new(),
         original_topic: "t".into(),
         raw: None,
-    };
+    }
+}
+
+/// The topic that a record of topic `t` has in the end, what became of it, or where it failed.
+fn outcome(choices: &[TransformChoice]) -> std::result::Result<(Fate, String), String> {
+    let mut record = record();
     let mut chain = Chain::new(choices).map_err(|error| error.trace())?;
-    let fate = chain.apply(&mut ConnectRecord::Sink(&mut record));
+    let fate = chain.apply(&mut ConnectRecord::Sink(&mut record), &mut 0);
     fate.map(|fate| (fate, record.topic.to_string()))
         .map_err(|failure| format!("{} {} {}", failure.stage, failure.class, failure.error.message()))
 }
@@ -128,6 +133,20 @@ fn a_failure_names_stage_and_class_of_the_transform() {
     assert_eq!(outcome(&[appends("fail")]), failed("refused"));
     assert_eq!(outcome(&[appends_where("a", "fail", false)]), failed("cannot tell"));
     assert_eq!(outcome(&[appends_where("fail", "x", false)]), Ok((Fate::Kept, "t".to_owned())));
+}
+
+#[test]
+fn a_record_goes_on_at_the_transform_that_failed() {
+    let mut chain = Chain::new(&[appends("a"), appends("wait"), appends("b")]).unwrap();
+    let (mut record, mut done) = (record(), 0);
+    for _ in 0..2 {
+        let failure = chain.apply(&mut ConnectRecord::Sink(&mut record), &mut done).unwrap_err();
+        assert!(failure.error.is_retriable());
+        assert_eq!((&*record.topic, done), ("ta", 1));
+    }
+    record.topic = "tago".into();
+    assert_eq!(chain.apply(&mut ConnectRecord::Sink(&mut record), &mut done).unwrap(), Fate::Kept);
+    assert_eq!((&*record.topic, done), ("tagowaitb", 3));
 }
 
 #[test]
