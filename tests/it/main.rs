@@ -21,6 +21,7 @@ mod exactly_once;
 mod exactly_once_health;
 mod exec;
 mod exit_codes;
+mod failures;
 mod hanging;
 mod health;
 mod kafka;

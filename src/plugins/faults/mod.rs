@@ -9,6 +9,7 @@
 //! | `fail.retriable` | whether the errors are retriable |
 //! | `topic`, `records` | how many records each task of the source gives to the topic before it idles; 0 |
 //! | `file` | where the sink appends each value as a line; without it values are dropped |
+//! | `report` | values that contain this text are reported by the sink, not written |
 //!
 //! The callbacks are named as in [`Point`].
 
@@ -43,6 +44,7 @@ const FAIL_RETRIABLE: &str = "fail.retriable";
 const TOPIC: &str = "topic";
 const RECORDS: &str = "records";
 const FILE: &str = "file";
+const REPORT: &str = "report";
 
 /// Adds both connectors.
 pub fn register(registry: &mut Registry) {
@@ -120,6 +122,7 @@ fn config_def() -> ConfigDef {
         .define(key(TOPIC, ConfigType::String, "Where the source writes to.").default("faults"))
         .define(key(RECORDS, ConfigType::Long, "How many records each task gives.").default("0"))
         .define(key(FILE, ConfigType::String, "Where the sink appends values, one a line."))
+        .define(key(REPORT, ConfigType::String, "Values with this text are reported by the sink."))
 }
 
 /// How often a callback of a connector has failed. Kept by the plug-in, so that it outlives a failed task.

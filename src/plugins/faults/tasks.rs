@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{FILE, Failures, Faults, Point, RECORDS, TOPIC, config_def};
+use super::{FILE, Failures, Faults, Point, RECORDS, REPORT, TOPIC, config_def};
 use crate::api::Settings;
 use crate::api::data::{Schema, SchemaAndValue, SchemaKind, SchemaRef, Value};
 use crate::api::error::{ConnectError, ErrorKind, Result};
@@ -30,6 +30,8 @@ pub(super) struct FaultyTask {
     records: i64,
     /// Where the sink writes to, if anywhere.
     file: Option<File>,
+    /// The text of values that the sink reports, and its context.
+    report: Option<(String, Arc<dyn SinkTaskContext>)>,
 }
 
 impl FaultyTask {
@@ -43,6 +45,7 @@ impl FaultyTask {
             given: 0,
             records: 0,
             file: None,
+            report: None,
         }
     }
 
@@ -58,6 +61,20 @@ impl FaultyTask {
         match &self.faults {
             Some(faults) => faults.at(point),
             None => Err(ConnectError::new(ErrorKind::IllegalArgument, "the task was not started")),
+        }
+    }
+
+    /// The line of a record; none where it is one to report.
+    fn line(&self, record: &SinkRecord) -> Result<Option<String>> {
+        let text = java_text(&record.value.value).to_string();
+        match &self.report {
+            Some((errant, context)) if text.contains(errant) => {
+                let reporter = context.errant_record_reporter();
+                let reporter = reporter.ok_or_else(|| ConnectError::connect("nobody takes reports"))?;
+                drop(reporter.report(record, ConnectError::data("reported on purpose"))?);
+                Ok(None)
+            }
+            Some(_) | None => Ok(Some(format!("{text}\n"))),
         }
     }
 }
@@ -112,9 +129,11 @@ impl SourceTask for FaultyTask {
 }
 
 impl SinkTask for FaultyTask {
-    fn start(&mut self, _: Arc<dyn SinkTaskContext>, settings: &Settings) -> Result<()> {
+    fn start(&mut self, context: Arc<dyn SinkTaskContext>, settings: &Settings) -> Result<()> {
         self.begin(settings)?;
-        if let Some(path) = settings::parse(&config_def(), settings)?.text(FILE)? {
+        let settings = settings::parse(&config_def(), settings)?;
+        self.report = settings.text(REPORT)?.map(|text| (text, context));
+        if let Some(path) = settings.text(FILE)? {
             let opened = OpenOptions::new().create(true).append(true).open(&path);
             self.file = Some(opened.map_err(|error| {
                 ConnectError::connect(format!("cannot open {path} for appending")).caused_by(error)
@@ -129,9 +148,10 @@ impl SinkTask for FaultyTask {
 
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
         self.at(Point::Put)?;
+        let lines: Vec<String> =
+            records.iter().filter_map(|record| self.line(record).transpose()).collect::<Result<_>>()?;
         let Some(file) = &mut self.file else { return Ok(()) };
-        let lines: String =
-            records.iter().map(|record| format!("{}\n", java_text(&record.value.value))).collect();
+        let lines = lines.concat();
         file.write_all(lines.as_bytes())
             .map_err(|error| ConnectError::connect("cannot append to the file").caused_by(error))
     }
