@@ -171,13 +171,13 @@ fn what_a_source_leaves_out_is_logged_as_was_asked_for() {
         ("transforms.number.type", cast),
         ("transforms.number.spec", "int8"),
         ("errors.tolerance", "all"),
-        ("errors.log.enable", "true"),
     ];
     let sink = [("connector.class", "FileStreamSink"), ("file", "out.txt"), ("topics", "t")];
     let line =
         format!("Error encountered in task source-0. Executing stage 'TRANSFORMATION' with class '{cast}'");
-    for messages in ["false", "true"] {
-        let settings = [source.as_slice(), &[("errors.log.include.messages", messages)]].concat();
+    for (logs, messages) in [("false", "true"), ("true", "false"), ("true", "true")] {
+        let asked = [("errors.log.enable", logs), ("errors.log.include.messages", messages)];
+        let settings = [source.as_slice(), &asked].concat();
         let worker = WorkerSetup::new()
             .file("in.txt", "1\nnumberless\n2\n")
             .connector("source", &settings)
@@ -188,7 +188,9 @@ fn what_a_source_leaves_out_is_logged_as_was_asked_for() {
             fs::read_to_string(worker.folder().join("out.txt")).unwrap_or_default() == "1\n2\n"
         });
         let log = worker.log();
-        if messages == "true" {
+        if logs == "false" {
+            assert!(!log.contains("Error encountered"), "{log}");
+        } else if messages == "true" {
             let shown =
                 format!("{line}, where source record is = SourceRecord{{sourcePartition={{filename=in.txt}}");
             assert!(log.contains(&shown), "{log}");
