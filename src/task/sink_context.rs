@@ -66,6 +66,13 @@ impl SinkContext {
         }
     }
 
+    /// Where the task wants to read these partitions from, if it said so since the last look.
+    pub(super) fn take_seeks(&self, partitions: &[TopicPartition]) -> SinkOffsets {
+        let mut requests = self.lock();
+        let taken = partitions.iter().filter_map(|partition| requests.seeks.remove_entry(partition));
+        taken.collect()
+    }
+
     pub(super) fn take_timeout(&self) -> Option<Duration> {
         self.lock().timeout.take()
     }

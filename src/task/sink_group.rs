@@ -39,18 +39,24 @@ impl Running {
             ErrorClass::Retriable => Ok(SinkOffsets::new()),
             ErrorClass::Fatal | ErrorClass::Bug => Err(in_consumer(fault)),
         })?;
-        self.consumer.take_over(&partitions, &committed).map_err(in_consumer)?;
         if partitions.is_empty() {
-            return Ok(());
+            return self.consumer.take_over(&partitions, &committed).map_err(in_consumer);
         }
         log::debug!(target: TARGET, "{name} Partitions assigned {}", shown(&partitions));
         self.commits.assigned(&committed);
         self.assigned.extend_from_slice(&partitions);
         self.context.set_assignment(&self.assigned);
+        let opened = self.task.open(&partitions);
+        // A task that keeps its offsets itself says in `open` where it begins. A partition that was only just taken over
+        // cannot be read from elsewhere: librdkafka does not know yet that it reads it.
+        let begins = self.context.take_seeks(&partitions);
+        self.commits.rewound(&begins);
+        let from = committed.into_iter().chain(begins).collect();
+        self.consumer.take_over(&partitions, &from).map_err(in_consumer)?;
         if paused || self.held_back {
             self.consumer.pause(&partitions).map_err(in_consumer)?;
         }
-        self.task.open(&partitions)
+        opened
     }
 
     /// Gives partitions up; `commits` unless they are lost to others already.

@@ -318,6 +318,8 @@ pub(crate) struct KeeperState {
     /// Calls other than `put`, in order, with the number of the task.
     pub(crate) calls: Vec<String>,
     pub(crate) contexts: Vec<Arc<dyn SinkTaskContext>>,
+    /// Where `open` asks to begin.
+    pub(crate) begins: SinkOffsets,
     /// What `pre_commit` gives back instead of what it was asked.
     pub(crate) pre_commits: VecDeque<Result<SinkOffsets>>,
     /// Texts that contain this are reported, not kept.
@@ -425,6 +427,7 @@ impl SinkTask for KeeperTask {
 
     fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         self.note("open", partitions.iter().map(|partition| partition.partition));
+        self.state.change(|state| state.contexts[self.number].seek(state.begins.clone()));
         Ok(())
     }
 

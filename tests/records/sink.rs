@@ -162,6 +162,26 @@ fn a_task_asks_for_a_commit_a_rewind_and_a_pause_of_its_own() {
 }
 
 #[test]
+fn a_task_says_in_open_where_it_begins() {
+    let rig = Rig::new();
+    rig.broker.create_topic("t", 1).unwrap();
+    rig.produce("t", 0, &numbered(10));
+    let keeper = Keeper::new();
+    let (own, other) = (TopicPartition { topic: "t".into(), partition: 0 }, "of somebody else");
+    let other = TopicPartition { topic: other.into(), partition: 0 };
+    keeper.0.change(|state| state.begins = SinkOffsets::from([(own, 7), (other, 1)]));
+    let task = rig.start(1, rig.keeper(&keeper, 0));
+    keeper.wait_for(3);
+    task.stop();
+    rig.wait_for(1, &TaskEventKind::Stopped);
+    keeper.0.change(|state| {
+        let offsets: Vec<i64> = state.kept.iter().map(|(_, offset, _)| *offset).collect();
+        assert_eq!(offsets, [7, 8, 9]);
+    });
+    assert_eq!(rig.committed(0), Some(10));
+}
+
+#[test]
 fn a_failed_pre_commit_reads_again_from_what_is_committed() {
     let rig = Rig::new();
     rig.broker.create_topic("t", 1).unwrap();
