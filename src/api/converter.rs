@@ -1,10 +1,26 @@
 //! Converters: between Connect's data and the bytes in Kafka.
+//!
+//! 1. A plug-in makes an instance for keys, one for values, and one for headers, for each task when it starts, before the
+//!    task's own `start`. An error fails the task before it starts. Settings come from the connector (`key.converter.*`),
+//!    otherwise from the worker.
+//! 2. For a source, `from_connect` is called for each record behind the transforms: headers in order, then the key, then the
+//!    value. For a sink, `to_connect` is called for each record before the transforms: key, value, headers.
+//! 3. The instance is dropped with its task.
+//!
+//! One instance belongs to one task and is called in the task's turns, never twice at a time. A call should not wait for
+//! anything: it holds up the task for each record.
+//!
+//! Null is a value: [`super::data::Value::Null`] without a schema becomes no bytes, which is Kafka's tombstone, and no bytes
+//! become null. What a converter made it must read again. Bytes come from outside and may be anything: what cannot be read
+//! is an error of kind `Data`, never a panic. Such an error fails the task, or costs this record where `errors.tolerance` is
+//! `all`.
 
 use bytes::Bytes;
 
 use super::Settings;
 use super::data::{SchemaAndValue, SchemaRef, Value};
 use super::error::Result;
+use super::registry::UNDEFINED_VERSION;
 
 /// What a converter is made for; it may behave differently for keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,7 +33,7 @@ pub enum ConverterRole {
     Header,
 }
 
-/// Converts keys or values. One instance belongs to one task and is called on that task's thread only.
+/// Converts keys or values; see [the module](self) for when it is called.
 pub trait Converter: Send {
     /// The bytes for a value; `None` is Kafka's null.
     #[expect(clippy::wrong_self_convention, reason = "Connect's own word")]
@@ -32,7 +48,7 @@ pub trait Converter: Send {
     fn to_connect(&mut self, topic: &str, bytes: Option<&Bytes>) -> Result<SchemaAndValue>;
 }
 
-/// Converts the values of headers. One instance belongs to one task and is called on that task's thread only.
+/// Converts the values of headers; see [the module](self) for when it is called.
 pub trait HeaderConverter: Send {
     /// The bytes for the value of the header `key`; `None` is Kafka's null.
     #[expect(clippy::wrong_self_convention, reason = "Connect's own word")]
@@ -52,6 +68,12 @@ pub trait HeaderConverter: Send {
 pub trait ConverterPlugin: Send + Sync {
     /// The full class name, Apache's where Apache has it.
     fn class(&self) -> &'static str;
+
+    /// Its version: what `GET /connector-plugins` shows and `connector.plugin.version` and its like ask for. Usually
+    /// `env!("CARGO_PKG_VERSION")`.
+    fn version(&self) -> &'static str {
+        UNDEFINED_VERSION
+    }
 
     /// The settings it takes, without any prefix.
     fn config_def(&self) -> super::config_def::ConfigDef;

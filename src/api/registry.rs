@@ -1,4 +1,5 @@
-//! The plug-ins of a worker, by class name and by alias.
+//! The plug-ins of a worker, by class name and by alias. The worker's own business: plug-ins are given to
+//! [`crate::Worker::builder`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,65 @@ use super::transform::{PredicatePlugin, TransformPlugin};
 /// The version that built-in plug-ins report: that of Apache's plug-ins whose place they take, so that settings which
 /// ask for it (`connector.plugin.version`) hold here, too.
 pub const VERSION: &str = "4.3.1";
+
+/// The version of a plug-in that does not tell any, in Connect's word.
+pub const UNDEFINED_VERSION: &str = "undefined";
+
+/// A plug-in of any kind.
+#[derive(Clone)]
+pub enum Plugin {
+    /// A source or sink connector.
+    Connector(ConnectorClass),
+    /// A converter.
+    Converter(Arc<dyn ConverterPlugin>),
+    /// A transform.
+    Transform(Arc<dyn TransformPlugin>),
+    /// A predicate.
+    Predicate(Arc<dyn PredicatePlugin>),
+}
+
+impl Plugin {
+    /// The full class name.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Plugin::Connector(plugin) => plugin.plugin().class(),
+            Plugin::Converter(plugin) => plugin.class(),
+            Plugin::Transform(plugin) => plugin.class(),
+            Plugin::Predicate(plugin) => plugin.class(),
+        }
+    }
+
+    /// The version.
+    pub fn version(&self) -> &'static str {
+        match self {
+            Plugin::Connector(plugin) => plugin.plugin().version(),
+            Plugin::Converter(plugin) => plugin.version(),
+            Plugin::Transform(plugin) => plugin.version(),
+            Plugin::Predicate(plugin) => plugin.version(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.class(), self.version())
+    }
+}
+
+/// A plug-in has the class name of another one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "There are two plug-ins of the class {class}, of the versions {there} and {added}: a worker knows a plug-in by its \
+     class name alone. Give the one that was added a name of its own"
+)]
+pub struct ClassTaken {
+    /// The name.
+    pub class: &'static str,
+    /// The version of the plug-in that is there.
+    pub there: &'static str,
+    /// The version of the one that was to be added.
+    pub added: &'static str,
+}
 
 /// A connector class of either kind.
 #[derive(Clone)]
@@ -69,6 +129,33 @@ impl Registry {
     /// Without any plug-in.
     pub fn new() -> Self {
         Registry::default()
+    }
+
+    /// Adds a plug-in whose class name must be new among all kinds.
+    ///
+    /// # Errors
+    /// There is one of that name.
+    pub fn add(&mut self, plugin: Plugin) -> Result<(), ClassTaken> {
+        let class = plugin.class();
+        if let Some(there) = self.exactly(class) {
+            return Err(ClassTaken { class, there: there.version(), added: plugin.version() });
+        }
+        match plugin {
+            Plugin::Connector(plugin) => drop(self.connectors.insert(class, plugin)),
+            Plugin::Converter(plugin) => drop(self.converters.insert(class, plugin)),
+            Plugin::Transform(plugin) => drop(self.transforms.insert(class, plugin)),
+            Plugin::Predicate(plugin) => drop(self.predicates.insert(class, plugin)),
+        }
+        Ok(())
+    }
+
+    /// The plug-in of this full class name.
+    fn exactly(&self, class: &str) -> Option<Plugin> {
+        let connector = self.connectors.get(class).cloned().map(Plugin::Connector);
+        let converter = || self.converters.get(class).cloned().map(Plugin::Converter);
+        let transform = || self.transforms.get(class).cloned().map(Plugin::Transform);
+        let predicate = || self.predicates.get(class).cloned().map(Plugin::Predicate);
+        connector.or_else(converter).or_else(transform).or_else(predicate)
     }
 
     /// Adds a source connector; a class of the same name is replaced.

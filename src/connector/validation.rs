@@ -21,7 +21,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::plugin_version::{VersionError, VersionRange};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigError, ConfigKey, ConfigValue};
-use crate::api::registry::{ConnectorClass, Registry, VERSION};
+use crate::api::registry::{ConnectorClass, Registry};
 use crate::config::override_policy::OverridePolicy;
 use crate::config::providers::{ConfigProviders, ProviderError};
 
@@ -227,7 +227,8 @@ impl Validator {
         let wanted = settings.get("connector.plugin.version").map_or("", String::as_str);
         let version = VersionRange::parse(wanted).map_err(ValidationError::Version)?;
         framework::check(self, class, &settings, &mut outcome);
-        if version.contains(VERSION) {
+        let here = class.plugin().version();
+        if version.contains(here) {
             notice(ValidationStep::ReadingDefinition);
             let def = class.plugin().config_def();
             notice(ValidationStep::RunningConnector);
@@ -238,7 +239,7 @@ impl Validator {
             overrides::check(&self.context, class, &settings, notice, &mut outcome);
             class_keys::check_converters(&self.registry, &settings, notice, &mut outcome);
         } else {
-            let text = no_such_version(class.plugin().class(), &version);
+            let text = no_such_version(class.plugin().class(), here, &version);
             // Apache finds it twice.
             outcome.complain("connector.plugin.version", [text.clone(), text]);
             outcome.count_messages();
@@ -250,19 +251,20 @@ impl Validator {
         Ok(outcome.into_infos(name.clone()))
     }
 
-    /// The settings of a plug-in as `GET /connector-plugins/P/config` lists them, and its class; `None` if there is
-    /// no such plug-in.
-    pub fn plugin_def(&self, plugin: &str) -> Option<(&'static str, ConfigDef)> {
+    /// Class, version and settings of a plug-in as `GET /connector-plugins/P/config` lists them; `None` if there is no
+    /// such plug-in.
+    pub fn plugin_def(&self, plugin: &str) -> Option<(&'static str, &'static str, ConfigDef)> {
         if let Some(class) = self.registry.connector(plugin) {
             let own = class.plugin().config_def();
             let framework = framework::base_def(class);
             let others = framework.keys().filter(|key| own.key(&key.name).is_none()).cloned();
-            return Some((class.plugin().class(), own.clone().define_all(others)));
+            let def = own.clone().define_all(others);
+            return Some((class.plugin().class(), class.plugin().version(), def));
         }
         let registry = &self.registry;
-        let converter = registry.converter(plugin).map(|plugin| (plugin.class(), plugin.config_def()));
-        let transform = || registry.transform(plugin).map(|plugin| (plugin.class(), plugin.config_def()));
-        let predicate = || registry.predicate(plugin).map(|plugin| (plugin.class(), plugin.config_def()));
+        let converter = registry.converter(plugin).map(|it| (it.class(), it.version(), it.config_def()));
+        let transform = || registry.transform(plugin).map(|it| (it.class(), it.version(), it.config_def()));
+        let predicate = || registry.predicate(plugin).map(|it| (it.class(), it.version(), it.config_def()));
         converter.or_else(transform).or_else(predicate)
     }
 
@@ -273,10 +275,8 @@ impl Validator {
 }
 
 /// The text for a plug-in that has another version than is wanted.
-pub fn no_such_version(class: &str, wanted: &VersionRange) -> String {
-    format!(
-        "Plugin {class} not found that matches the version range {wanted}, available versions: [{VERSION}]"
-    )
+pub fn no_such_version(class: &str, here: &str, wanted: &VersionRange) -> String {
+    format!("Plugin {class} not found that matches the version range {wanted}, available versions: [{here}]")
 }
 
 /// Definitions and values on their way to a result.

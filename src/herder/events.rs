@@ -8,10 +8,9 @@ use super::membership::Share;
 use super::msg::{Effect, Effects, Exit, HerderError, STALE_CONFIGURATION};
 use super::operations::Part;
 use super::view::{RunState, Status};
-use super::{Herder, is_settled, not_found};
+use super::{Herder, class_of, is_settled, not_found};
 use crate::api::Settings;
 use crate::api::ids::ConnectorName;
-use crate::api::registry::VERSION;
 use crate::connector::{ConnectorEvent, ConnectorEventKind};
 use crate::stdx::time::{Deadline, Now};
 use crate::store::config_state::{ConnectorConfig, TargetState};
@@ -22,11 +21,13 @@ impl Herder {
     pub(super) fn connector_event(&mut self, now: Now, event: ConnectorEvent, effects: &mut Effects) {
         let ConnectorEvent { name, epoch, kind } = event;
         let Some(entry) = self.connectors.get_mut(&name).filter(|entry| entry.epoch == epoch) else { return };
+        let class = class_of(&self.settings.registry, &entry.settings);
+        let version = class.map(|class| class.plugin().version().into());
         let status = |state, trace: Option<String>| Status {
             state,
             worker: self.settings.worker.clone(),
             trace: trace.map(Into::into),
-            version: Some(VERSION.into()),
+            version: version.clone(),
         };
         match (kind, &entry.instance) {
             (ConnectorEventKind::Started, Instance::Starting(revision)) => {
@@ -93,11 +94,13 @@ impl Herder {
         let TaskEvent { id, epoch, kind } = event;
         let Some(entry) = self.connectors.get_mut(&id.connector) else { return };
         let Some(task) = entry.tasks.get_mut(&id.index).filter(|task| task.epoch == epoch) else { return };
+        let class = class_of(&self.settings.registry, &entry.settings);
+        let version = class.map(|class| class.plugin().version().into());
         let status = |state, trace: Option<String>| Status {
             state,
             worker: self.settings.worker.clone(),
             trace: trace.map(Into::into),
-            version: Some(VERSION.into()),
+            version: version.clone(),
         };
         match (kind, &task.run) {
             (TaskEventKind::Topic(topic), _) => {

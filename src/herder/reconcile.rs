@@ -8,7 +8,7 @@ use super::membership::Share;
 use super::msg::{Effect, Effects, StartTask};
 use super::view::{RunState, Status};
 use crate::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
-use crate::api::registry::{ConnectorClass, VERSION};
+use crate::api::registry::ConnectorClass;
 use crate::stdx::time::Deadline;
 use crate::store::config_state::{ConnectorConfig, TargetState};
 
@@ -42,7 +42,7 @@ impl<'a> Wanted<'a> {
     }
 
     pub(super) fn status(&self, state: RunState, trace: Option<&str>) -> Status {
-        let version = self.class.map(|_| VERSION.into());
+        let version = self.class.map(|class| class.plugin().version().into());
         Status { state, worker: self.worker.clone(), trace: trace.map(Into::into), version }
     }
 

@@ -13,7 +13,7 @@ use herdsman::api::converter::{Converter, ConverterPlugin, ConverterRole, Conver
 use herdsman::api::error::ConnectError;
 use herdsman::api::ids::{ConnectorName, Epoch, TaskId, WorkerId};
 use herdsman::api::offset::OffsetMap;
-use herdsman::api::registry::{ConnectorClass, Registry};
+use herdsman::api::registry::{ConnectorClass, Registry, VERSION};
 use herdsman::api::sink::{SinkPlugin, SinkTask};
 use herdsman::api::source::{AlterOffsets, SourcePlugin, SourceTask};
 use herdsman::config::override_policy::OverridePolicy;
@@ -236,6 +236,10 @@ impl ConnectorPlugin for NamedSink {
         "org.apache.kafka.connect.file.FileStreamSinkConnector"
     }
 
+    fn version(&self) -> &'static str {
+        VERSION
+    }
+
     fn task_class(&self) -> &'static str {
         "org.apache.kafka.connect.file.FileStreamSinkTask"
     }
@@ -268,6 +272,10 @@ impl ConnectorPlugin for BlockingSource {
         BLOCKING_SOURCE
     }
 
+    fn version(&self) -> &'static str {
+        VERSION
+    }
+
     fn task_class(&self) -> &'static str {
         "test.BlockingSourceTask"
     }
@@ -297,6 +305,10 @@ struct NamedConverter(&'static str, ConverterRoles);
 impl ConverterPlugin for NamedConverter {
     fn class(&self) -> &'static str {
         self.0
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn config_def(&self) -> ConfigDef {

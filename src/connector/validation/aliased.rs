@@ -3,7 +3,7 @@
 use super::no_such_version;
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigError, ConfigKey, ConfigType, ConfigValue, Importance, Width};
-use crate::api::registry::{Registry, VERSION};
+use crate::api::registry::Registry;
 use crate::connector::plugin_version::VersionRange;
 
 /// What stands under an alias.
@@ -47,12 +47,30 @@ impl Kind {
         }
     }
 
-    /// The full name and the settings of a class of the kind.
-    fn plugin(self, registry: &Registry, class: &str) -> Option<(&'static str, ConfigDef)> {
+    /// A class of the kind.
+    fn plugin(self, registry: &Registry, class: &str) -> Option<Found> {
         match self {
-            Kind::Transform => registry.transform(class).map(|plugin| (plugin.class(), plugin.config_def())),
-            Kind::Predicate => registry.predicate(class).map(|plugin| (plugin.class(), plugin.config_def())),
+            Kind::Transform => {
+                registry.transform(class).map(|it| Found::new(it.class(), it.version(), it.config_def()))
+            }
+            Kind::Predicate => {
+                registry.predicate(class).map(|it| Found::new(it.class(), it.version(), it.config_def()))
+            }
         }
+    }
+}
+
+/// A class that this worker has.
+struct Found {
+    /// Its full name.
+    class: &'static str,
+    version: &'static str,
+    def: ConfigDef,
+}
+
+impl Found {
+    fn new(class: &'static str, version: &'static str, def: ConfigDef) -> Self {
+        Found { class, version, def }
     }
 }
 
@@ -102,10 +120,13 @@ impl Alias<'_> {
     }
 
     /// Whether the wanted version is the one that is here, or what is wrong with it.
-    fn version(&self, class: &str, settings: &Settings) -> Result<(), String> {
+    fn version(&self, found: &Found, settings: &Settings) -> Result<(), String> {
         let wanted = settings.get(&self.key("plugin.version")).map_or("", String::as_str);
         let range = VersionRange::parse(wanted).map_err(|error| error.to_string())?;
-        if range.contains(VERSION) { Ok(()) } else { Err(no_such_version(class, &range)) }
+        match range.contains(found.version) {
+            true => Ok(()),
+            false => Err(no_such_version(found.class, found.version, &range)),
+        }
     }
 
     fn define(&self, registry: &Registry, settings: &Settings, def: ConfigDef) -> ConfigDef {
@@ -120,14 +141,14 @@ impl Alias<'_> {
         let doc = format!("The version, or range of versions, of the class of '{name}'.");
         let version = ConfigKey::new(&self.key("plugin.version"), ConfigType::String, Importance::High, &doc);
         let plugin = self.class(settings).and_then(|class| kind.plugin(registry, class));
-        let version = match plugin {
-            Some(_) => version.default(VERSION).recommended(vec![VERSION.to_owned()]),
+        let version = match &plugin {
+            Some(Found { version: here, .. }) => version.default(here).recommended(vec![(*here).to_owned()]),
             None => version,
         };
         let def = def.define(key(class, 0, "type")).define(key(version, 1, "version"));
         match plugin {
-            Some((class, inner)) if self.version(class, settings).is_ok() => {
-                def.embed(&self.key(""), &group, 2, &with_condition(*kind, inner))
+            Some(found) if self.version(&found, settings).is_ok() => {
+                def.embed(&self.key(""), &group, 2, &with_condition(*kind, found.def))
             }
             Some(_) | None => def,
         }
@@ -140,11 +161,11 @@ impl Alias<'_> {
             value.value = refusal.shown;
             value.errors.push(refusal.message);
         }
-        if let Some((class, _)) = self.class(settings).and_then(|class| self.kind.plugin(registry, class)) {
+        if let Some(found) = self.class(settings).and_then(|class| self.kind.plugin(registry, class)) {
             if let Some(value) = find(values, &self.key("type")) {
-                value.value = Some(class.to_owned());
+                value.value = Some(found.class.to_owned());
             }
-            if let Err(message) = self.version(class, settings) {
+            if let Err(message) = self.version(&found, settings) {
                 for key in ["type", "plugin.version"] {
                     find(values, &self.key(key))
                         .into_iter()

@@ -4,7 +4,7 @@ use super::{Outcome, ValidationStep, below, no_such_version};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigError, ConfigKey, ConfigValue};
 use crate::api::converter::{ConverterRole, ConverterRoles};
-use crate::api::registry::{Registry, VERSION};
+use crate::api::registry::Registry;
 use crate::connector::plugin_version::VersionRange;
 
 /// The keys of converters in the order in which they are listed.
@@ -41,8 +41,8 @@ fn check_version(registry: &Registry, settings: &Settings, converter: &str, valu
     let class = settings.get(converter).and_then(|class| registry.converter(class));
     match (VersionRange::parse(wanted), class) {
         (Err(error), _) => value.errors.push(error.to_string()),
-        (Ok(range), Some(plugin)) if !range.contains(VERSION) => {
-            value.errors.push(no_such_version(plugin.class(), &range));
+        (Ok(range), Some(plugin)) if !range.contains(plugin.version()) => {
+            value.errors.push(no_such_version(plugin.class(), plugin.version(), &range));
         }
         (Ok(_), _) => {}
     }

@@ -24,7 +24,7 @@ pub(super) fn check(
     settings: &Settings,
     outcome: &mut Outcome,
 ) {
-    let def = enriched(validator, base_def(class), settings);
+    let def = enriched(validator, class, settings);
     let mut values = def.validate(settings);
     for value in &mut values {
         class_keys::check_class(validator.registry(), settings, value);
@@ -56,7 +56,7 @@ fn check_topic_creation(settings: &Settings, outcome: &mut Outcome) {
     outcome.add(&ConfigDef::new().define_all(wrong.cloned()), values);
 }
 
-fn enriched(validator: &Validator, def: ConfigDef, settings: &Settings) -> ConfigDef {
+fn enriched(validator: &Validator, class: &ConnectorClass, settings: &Settings) -> ConfigDef {
     let converters = &validator.context.converters;
     let data: Vec<String> =
         validator.registry.data_converters().map(|plugin| plugin.class().to_owned()).collect();
@@ -66,17 +66,32 @@ fn enriched(validator: &Validator, def: ConfigDef, settings: &Settings) -> Confi
         ("value.converter", &converters.value, &data),
         ("header.converter", &converters.header, &all),
     ];
+    let def = base_def(class);
     let keys = def.keys().cloned().map(|key| {
         if let Some((_, class, offered)) = defaults.iter().find(|(name, _, _)| *name == key.name) {
             let class = validator.registry.converter(class).map_or(class.as_str(), |plugin| plugin.class());
             return key.default(class).recommended((*offered).clone());
         }
-        if key.name.ends_with(".plugin.version") {
-            return key.default(VERSION).recommended(vec![VERSION.to_owned()]);
+        if let Some(of) = key.name.strip_suffix(".plugin.version") {
+            let here = version_of(validator, class, of, settings);
+            return key.default(here).recommended(vec![here.to_owned()]);
         }
         key
     });
     aliased::define(&validator.registry, settings, ConfigDef::new().define_all(keys))
+}
+
+/// The version of the connector, or of the converter that it, or else the worker, names.
+fn version_of(validator: &Validator, class: &ConnectorClass, of: &str, settings: &Settings) -> &'static str {
+    let converters = &validator.context.converters;
+    let of_worker = match of {
+        "key.converter" => &converters.key,
+        "value.converter" => &converters.value,
+        "header.converter" => &converters.header,
+        _ => return class.plugin().version(),
+    };
+    let converter = validator.registry.converter(settings.get(of).unwrap_or(of_worker));
+    converter.map_or(VERSION, |plugin| plugin.version())
 }
 
 fn check_topics(settings: &Settings, values: &mut [ConfigValue]) {

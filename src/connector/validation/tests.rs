@@ -7,6 +7,7 @@ use crate::api::config_def::{ConfigType, Importance};
 use crate::api::connector::{Connector, ConnectorPlugin};
 use crate::api::converter::{Converter, ConverterPlugin, ConverterRole, ConverterRoles, HeaderConverter};
 use crate::api::error::{ConnectError, Result};
+use crate::api::registry::VERSION;
 use crate::api::sink::{SinkPlugin, SinkTask};
 use crate::api::source::{SourcePlugin, SourceTask};
 
@@ -16,6 +17,10 @@ struct Plugin(&'static str);
 impl ConnectorPlugin for Plugin {
     fn class(&self) -> &'static str {
         self.0
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn task_class(&self) -> &'static str {
@@ -66,6 +71,10 @@ struct Conversion(&'static str, ConverterRoles);
 impl ConverterPlugin for Conversion {
     fn class(&self) -> &'static str {
         self.0
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn config_def(&self) -> ConfigDef {
@@ -501,7 +510,7 @@ fn who_waits_can_know_each_step() {
 fn the_settings_of_plug_ins_begin_with_their_own() {
     let validator = validator(OverridePolicy::All);
     let names = |plugin: &str| {
-        let (class, def) = validator.plugin_def(plugin).unwrap();
+        let (class, _, def) = validator.plugin_def(plugin).unwrap();
         (class, def.keys().map(|key| key.name.clone()).collect::<Vec<_>>())
     };
     let (class, keys) = names("MySource");

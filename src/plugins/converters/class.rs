@@ -7,6 +7,7 @@ use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
 use crate::api::converter::{Converter, ConverterPlugin, ConverterRole, ConverterRoles, HeaderConverter};
 use crate::api::data::{Schema, SchemaAndValue, SchemaKind, SchemaRef, Value};
 use crate::api::error::Result;
+use crate::api::registry::VERSION;
 
 /// A class that converts keys, values and headers, whichever it is made for, in the same way.
 pub(super) struct ConverterClass {
@@ -21,6 +22,10 @@ pub(super) struct ConverterClass {
 impl ConverterPlugin for ConverterClass {
     fn class(&self) -> &'static str {
         self.name
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn config_def(&self) -> ConfigDef {

@@ -12,6 +12,7 @@ use crate::api::config_def::ConfigDef;
 use crate::api::converter::{Converter, ConverterPlugin, ConverterRole, ConverterRoles, HeaderConverter};
 use crate::api::data::{SchemaAndValue, SchemaRef, Value};
 use crate::api::error::{ConnectError, Result};
+use crate::api::registry::VERSION;
 use crate::api::text::java_text;
 use crate::plugins::literal;
 use crate::stdx::java_calendar::JavaDate;
@@ -24,6 +25,10 @@ const CLASS: &str = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
 impl ConverterPlugin for SimpleHeaderConverter {
     fn class(&self) -> &'static str {
         CLASS
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn config_def(&self) -> ConfigDef {

@@ -22,6 +22,7 @@ use crate::api::connector::{Connector, ConnectorPlugin};
 use crate::api::error::{ConnectError, Result};
 use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
+use crate::api::registry::VERSION;
 use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use crate::api::source::AlterOffsets;
 use crate::stdx::time::Clock;
@@ -84,6 +85,10 @@ fn config_def() -> ConfigDef {
 impl ConnectorPlugin for ExecSink {
     fn class(&self) -> &'static str {
         "herdsman.exec.ExecSinkConnector"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn task_class(&self) -> &'static str {

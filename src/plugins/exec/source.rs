@@ -20,6 +20,7 @@ use crate::api::connector::{Connector, ConnectorPlugin};
 use crate::api::error::Result;
 use crate::api::offset::OffsetMap;
 use crate::api::record::{RecordMetadata, SourceRecord};
+use crate::api::registry::VERSION;
 use crate::api::source::{
     AlterOffsets, OffsetChanges, PollOutcome, SourcePlugin, SourceTask, SourceTaskContext,
 };
@@ -66,6 +67,10 @@ fn config_def() -> ConfigDef {
 impl ConnectorPlugin for ExecSource {
     fn class(&self) -> &'static str {
         "herdsman.exec.ExecSourceConnector"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn task_class(&self) -> &'static str {

@@ -10,6 +10,7 @@ use crate::api::config_def::{ConfigDef, ConfigValue};
 use crate::api::connector::{Connector, ConnectorContext, ConnectorPlugin};
 use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::ids::TopicPartition;
+use crate::api::registry::VERSION;
 use crate::api::sink::{SinkPlugin, SinkTask};
 use crate::api::source::{AlterOffsets, OffsetChanges, SourcePlugin, SourceTask};
 
@@ -26,6 +27,10 @@ macro_rules! connector_plugin {
         impl ConnectorPlugin for $plugin {
             fn class(&self) -> &'static str {
                 $class
+            }
+
+            fn version(&self) -> &'static str {
+                VERSION
             }
 
             fn task_class(&self) -> &'static str {

@@ -17,6 +17,7 @@ use crate::api::data::Value;
 use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
+use crate::api::registry::VERSION;
 use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use crate::api::source::AlterOffsets;
 use crate::api::text::java_text;
@@ -31,6 +32,10 @@ pub(super) struct FileStreamSink;
 impl ConnectorPlugin for FileStreamSink {
     fn class(&self) -> &'static str {
         "org.apache.kafka.connect.file.FileStreamSinkConnector"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn task_class(&self) -> &'static str {

@@ -21,6 +21,7 @@ use crate::api::data::{Schema, SchemaAndValue, SchemaKind, SchemaRef, Value};
 use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::api::record::SourceRecord;
+use crate::api::registry::VERSION;
 use crate::api::source::{
     AlterOffsets, OffsetChanges, PollOutcome, SourcePlugin, SourceTask, SourceTaskContext, Support,
 };
@@ -50,6 +51,10 @@ pub(super) struct FileStreamSource;
 impl ConnectorPlugin for FileStreamSource {
     fn class(&self) -> &'static str {
         "org.apache.kafka.connect.file.FileStreamSourceConnector"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn task_class(&self) -> &'static str {

@@ -11,6 +11,7 @@ use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
 use crate::api::connector::{Connector, ConnectorContext, ConnectorPlugin};
 use crate::api::error::{ConnectError, Result};
 use crate::api::record::SinkRecord;
+use crate::api::registry::VERSION;
 use crate::api::sink::{SinkPlugin, SinkTask, SinkTaskContext};
 use crate::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
 use crate::plugins::settings;
@@ -34,6 +35,10 @@ macro_rules! connector_plugin {
         impl ConnectorPlugin for $plugin {
             fn class(&self) -> &'static str {
                 $class
+            }
+
+            fn version(&self) -> &'static str {
+                VERSION
             }
 
             fn task_class(&self) -> &'static str {

@@ -12,6 +12,7 @@ use crate::api::data::{Fields, Schema, SchemaAndValue, SchemaKind, SchemaRef, St
 use crate::api::error::{ConnectError, Result};
 use crate::api::offset::OffsetMap;
 use crate::api::record::SourceRecord;
+use crate::api::registry::VERSION;
 use crate::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
 use crate::plugins::settings;
 use crate::stdx::time::Clock;
@@ -26,6 +27,10 @@ pub(super) struct SchemaSource;
 impl ConnectorPlugin for SchemaSource {
     fn class(&self) -> &'static str {
         "org.apache.kafka.connect.tools.SchemaSourceConnector"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn task_class(&self) -> &'static str {

@@ -12,6 +12,7 @@ use crate::api::connector::{Connector, ConnectorPlugin};
 use crate::api::error::{ConnectError, Result};
 use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
+use crate::api::registry::VERSION;
 use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use crate::plugins::settings;
 use crate::stdx::time::Clock;
@@ -27,6 +28,10 @@ pub(super) struct VerifiableSink;
 impl ConnectorPlugin for VerifiableSink {
     fn class(&self) -> &'static str {
         "org.apache.kafka.connect.tools.VerifiableSinkConnector"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn task_class(&self) -> &'static str {

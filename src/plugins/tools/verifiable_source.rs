@@ -14,6 +14,7 @@ use crate::api::data::{Fields, Schema, SchemaAndValue, SchemaKind, SchemaRef, St
 use crate::api::error::{ConnectError, Result};
 use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::api::record::{RecordMetadata, SourceRecord};
+use crate::api::registry::VERSION;
 use crate::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
 use crate::plugins::settings;
 use crate::stdx::time::Clock;
@@ -26,6 +27,10 @@ pub(super) struct VerifiableSource;
 impl ConnectorPlugin for VerifiableSource {
     fn class(&self) -> &'static str {
         "org.apache.kafka.connect.tools.VerifiableSourceConnector"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn task_class(&self) -> &'static str {

@@ -4,6 +4,7 @@ use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
 use crate::api::connect_record::{ConnectRecord, RecordPart};
 use crate::api::error::Result;
+use crate::api::registry::VERSION;
 use crate::api::transform::{Fate, Transform, TransformPlugin};
 
 /// A class of transforms.
@@ -19,6 +20,10 @@ pub(super) struct TransformClass {
 impl TransformPlugin for TransformClass {
     fn class(&self) -> &'static str {
         self.name
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn config_def(&self) -> ConfigDef {

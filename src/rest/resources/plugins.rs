@@ -10,34 +10,34 @@ use super::super::error::ApiError;
 use super::super::http::HttpResponse;
 use super::json;
 use crate::api::converter::ConverterRoles;
-use crate::api::registry::{ConnectorClass, VERSION};
+use crate::api::registry::ConnectorClass;
 use crate::connector::plugin_version::VersionRange;
 use crate::connector::validation::{ConfigInfos, ValidationStep, no_such_version};
 use crate::stdx::reply::{Unanswered, reply};
 
 pub(super) fn list(api: &RestApi, connectors_only: bool) -> Result<HttpResponse, ApiError> {
     let registry = api.parts.validator.registry();
-    let plugin = |class, kind| PluginBody { class, kind, version: VERSION };
+    let plugin = |class, version, kind| PluginBody { class, kind, version };
     let connectors = |sinks: bool| {
         let wanted =
             registry.connectors().filter(move |class| matches!(class, ConnectorClass::Sink(_)) == sinks);
-        wanted.map(|class| plugin(class.plugin().class(), class.kind_name()))
+        wanted.map(|class| plugin(class.plugin().class(), class.plugin().version(), class.kind_name()))
     };
     let mut plugins: Vec<PluginBody> = connectors(true).chain(connectors(false)).collect();
     if !connectors_only {
-        plugins.extend(registry.transforms().map(|transform| plugin(transform.class(), "transformation")));
-        plugins.extend(registry.predicates().map(|predicate| plugin(predicate.class(), "predicate")));
-        plugins.extend(registry.data_converters().map(|converter| plugin(converter.class(), "converter")));
+        plugins.extend(registry.transforms().map(|it| plugin(it.class(), it.version(), "transformation")));
+        plugins.extend(registry.predicates().map(|it| plugin(it.class(), it.version(), "predicate")));
+        plugins.extend(registry.data_converters().map(|it| plugin(it.class(), it.version(), "converter")));
         let for_headers = registry.converters().filter(|converter| match converter.roles() {
             ConverterRoles::All | ConverterRoles::HeaderOnly => true,
         });
-        plugins.extend(for_headers.map(|converter| plugin(converter.class(), "header_converter")));
+        plugins.extend(for_headers.map(|it| plugin(it.class(), it.version(), "header_converter")));
     }
     json(200, &plugins)
 }
 
 pub(super) fn config(api: &RestApi, plugin: &str, version: Option<&str>) -> Result<HttpResponse, ApiError> {
-    let (class, def) = api
+    let (class, here, def) = api
         .parts
         .validator
         .plugin_def(plugin)
@@ -45,8 +45,8 @@ pub(super) fn config(api: &RestApi, plugin: &str, version: Option<&str>) -> Resu
     let version = version.unwrap_or("latest");
     let range = VersionRange::parse(version)
         .map_err(|_| ApiError::BadRequest(format!("Invalid version specification: {version}")))?;
-    if !range.contains(VERSION) {
-        return Err(ApiError::BadRequest(no_such_version(class, &range)));
+    if !range.contains(here) {
+        return Err(ApiError::BadRequest(no_such_version(class, here, &range)));
     }
     json(200, &def.keys().map(DefinitionBody::from).collect::<Vec<_>>())
 }

@@ -5,6 +5,7 @@ use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, Validator};
 use crate::api::connect_record::ConnectRecord;
 use crate::api::error::Result;
+use crate::api::registry::VERSION;
 use crate::api::transform::{Predicate, PredicatePlugin};
 
 /// The class.
@@ -15,6 +16,10 @@ const NAME: &str = "name";
 impl PredicatePlugin for HasHeaderKey {
     fn class(&self) -> &'static str {
         "org.apache.kafka.connect.transforms.predicates.HasHeaderKey"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn config_def(&self) -> ConfigDef {

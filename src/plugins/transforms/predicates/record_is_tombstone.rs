@@ -4,6 +4,7 @@ use crate::api::Settings;
 use crate::api::config_def::ConfigDef;
 use crate::api::connect_record::{ConnectRecord, RecordPart};
 use crate::api::error::Result;
+use crate::api::registry::VERSION;
 use crate::api::transform::{Predicate, PredicatePlugin};
 
 /// The class.
@@ -12,6 +13,10 @@ pub(super) struct RecordIsTombstone;
 impl PredicatePlugin for RecordIsTombstone {
     fn class(&self) -> &'static str {
         "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn config_def(&self) -> ConfigDef {

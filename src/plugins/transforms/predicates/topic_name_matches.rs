@@ -8,6 +8,7 @@ use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
 use crate::api::connect_record::ConnectRecord;
 use crate::api::error::{ConnectError, Result};
+use crate::api::registry::VERSION;
 use crate::api::transform::{Predicate, PredicatePlugin};
 use crate::stdx::java_regex::JavaRegex;
 
@@ -19,6 +20,10 @@ const PATTERN: &str = "pattern";
 impl PredicatePlugin for TopicNameMatches {
     fn class(&self) -> &'static str {
         "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
+    }
+
+    fn version(&self) -> &'static str {
+        VERSION
     }
 
     fn config_def(&self) -> ConfigDef {
