@@ -9,8 +9,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::api::registry::Plugin;
 use crate::plugins::exec::launch;
 
 /// Why the process ends, as its exit code. Those that Apache Kafka Connect has too are the same.
@@ -208,13 +209,23 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
     }
 }
 
+/// What `--version` says behind the name: a line for the worker, and one for each plug-in that was added.
+fn version(added: &[Plugin]) -> String {
+    let plugins = added.iter().map(|plugin| format!("\n{} {}", plugin.class(), plugin.version()));
+    std::iter::once(env!("CARGO_PKG_VERSION").to_owned()).chain(plugins).collect()
+}
+
 impl Cli {
-    /// Reads the command line of this process; what it asks for or does wrong is printed.
+    /// Reads the command line of this process; what it asks for or does wrong is printed. `--version` names the plug-ins
+    /// that this program adds to the built-in ones.
     ///
     /// # Errors
     /// How the process is to end if there is nothing to carry out.
-    pub fn read() -> Result<Self, Exit> {
-        Cli::try_parse().map_err(|error| {
+    pub fn read(added: &[Plugin]) -> Result<Self, Exit> {
+        // It is read once, and the parser keeps it for as long as the process runs.
+        let command = Cli::command().version(&*version(added).leak());
+        let read = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+        read.map_err(|error| {
             // Nobody reads it.
             drop(error.print());
             // A mistake must not look like a worker that is starting to whoever asks for its health.
@@ -227,14 +238,14 @@ impl Cli {
         })
     }
 
-    /// Carries out the command.
+    /// Carries out the command, with plug-ins beside the built-in ones.
     ///
     /// # Errors
     /// What went wrong, and the exit code for it.
-    pub fn run(self) -> Outcome {
+    pub fn run(self, added: &[Plugin]) -> Outcome {
         match self.command {
-            Command::Standalone(args) => standalone::run(&args),
-            Command::Distributed(args) => distributed::run(&args),
+            Command::Standalone(args) => standalone::run(&args, added),
+            Command::Distributed(args) => distributed::run(&args, added),
             Command::Health(args) => health_probe::run(&args),
             Command::ExecProgram(args) => {
                 let error = anyhow::Error::from(launch::run(&args.words));
@@ -253,7 +264,6 @@ mod tests {
 
     #[test]
     fn the_definition_holds_together() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

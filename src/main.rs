@@ -1,19 +1,7 @@
-//! The process: parses the command line, runs it, and turns its outcome into an exit code.
+//! The process: a worker with the plug-ins that come with it, and no others.
 
 use std::process::ExitCode;
 
-use herdsman::cli::Cli;
-
 fn main() -> ExitCode {
-    let cli = match Cli::read() {
-        Ok(cli) => cli,
-        Err(exit) => return exit.into(),
-    };
-    match cli.run() {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("herdsman: {failure}");
-            failure.exit().into()
-        }
-    }
+    herdsman::Worker::builder().run_from_args()
 }

@@ -27,6 +27,7 @@ use std::fmt;
 use indexmap::IndexMap;
 
 use super::Settings;
+use super::error::ConnectError;
 
 pub use parsed::{ConfigValue, FromConfig, ParsedConfig};
 pub use validator::Validator;
@@ -431,6 +432,20 @@ impl fmt::Display for ConfigErrors {
 }
 
 impl std::error::Error for ConfigErrors {}
+
+/// An error of the kind `Config`, so that plug-ins can say `?`.
+impl From<ConfigErrors> for ConnectError {
+    fn from(errors: ConfigErrors) -> Self {
+        ConnectError::config(errors.to_string())
+    }
+}
+
+/// An error of the kind `Config`, so that plug-ins can say `?`.
+impl From<ConfigError> for ConnectError {
+    fn from(error: ConfigError) -> Self {
+        ConnectError::config(error.to_string())
+    }
+}
 
 impl From<ConfigError> for ConfigErrors {
     fn from(error: ConfigError) -> Self {

@@ -427,4 +427,14 @@ impl SchemaAndValue {
     pub fn null() -> Self {
         SchemaAndValue::default()
     }
+
+    /// A value without a schema.
+    pub fn schemaless(value: Value) -> Self {
+        SchemaAndValue { schema: None, value }
+    }
+
+    /// A value with its schema.
+    pub fn with_schema(schema: SchemaRef, value: Value) -> Self {
+        SchemaAndValue { schema: Some(schema), value }
+    }
 }

@@ -37,6 +37,39 @@ pub struct SourceRecord {
     pub headers: Vec<Header>,
 }
 
+impl SourceRecord {
+    /// A record with a value and nothing else: the producer chooses partition and time.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use herdsman::api::data::{SchemaAndValue, Value};
+    /// use herdsman::api::offset::OffsetMap;
+    /// use herdsman::api::record::SourceRecord;
+    ///
+    /// let file = Arc::new(OffsetMap::of("file", "orders.txt"));
+    /// let value = SchemaAndValue::schemaless(Value::string("first line"));
+    /// let record = SourceRecord::new(file, OffsetMap::of("line", 1), "orders", value);
+    /// let with_key = SourceRecord { key: SchemaAndValue::schemaless(Value::Int32(7)), ..record };
+    /// ```
+    pub fn new(
+        source_partition: Arc<OffsetMap>,
+        source_offset: OffsetMap,
+        topic: impl Into<Arc<str>>,
+        value: SchemaAndValue,
+    ) -> Self {
+        SourceRecord {
+            source_partition,
+            source_offset: Some(source_offset),
+            topic: topic.into(),
+            partition: None,
+            key: SchemaAndValue::null(),
+            value,
+            timestamp: None,
+            headers: Vec::new(),
+        }
+    }
+}
+
 /// Where Kafka put a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordMetadata {

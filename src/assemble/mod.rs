@@ -3,6 +3,7 @@
 mod checks;
 pub mod cluster;
 pub mod contact;
+pub mod embedded;
 mod fencing;
 pub mod hands;
 pub mod listeners;
@@ -25,8 +26,8 @@ use crate::config::client::translate;
 use crate::config::worker::{DistributedConfig, ExactlyOnceSupport, StandaloneConfig, WorkerConfig};
 use crate::connector::Connectors;
 use crate::connector::validation::{ValidationContext, Validator, WorkerConverters};
-use crate::health::{SharedPhase, StageBoard};
-use crate::herder::msg::{CommandLineConnector, Exit, HerderError, HerderEvent};
+use crate::health::{HealthState, SharedPhase, StageBoard};
+use crate::herder::msg::{CommandLineConnector, Exit, HerderError, HerderEvent, Request};
 use crate::herder::tick_thread::{INBOX_EVENTS_MAX, Shared, TickThread};
 use crate::herder::view::Views;
 use crate::herder::{Herder, HerderSettings, Random};
@@ -37,6 +38,7 @@ use crate::rest::api::{Mode, RestApi, RestParts, WorkerFacts};
 use crate::rest::forward::WorkerClient;
 use crate::rest::server::{BoundServer, HttpServer};
 use crate::stdx::pool::{Pool, PoolLimits};
+use crate::stdx::reply::reply;
 use crate::stdx::thread::{self, JoinOnDrop, PLUGIN_STACK_BYTES};
 use crate::stdx::time::{Clock, Deadline};
 use crate::store::file_offsets::FileOffsetStore;
@@ -106,6 +108,7 @@ pub struct Worker {
     runner: Arc<TaskRunner>,
     jobs: Pool,
     inbox: Sender<HerderEvent>,
+    phase: Arc<SharedPhase>,
     exits: Receiver<Exit>,
     refusals: Receiver<KafkaFault>,
     stop_timeout: Duration,
@@ -216,6 +219,7 @@ impl Worker {
             runner,
             jobs: parts.jobs,
             inbox,
+            phase: parts.shared.phase,
             exits,
             refusals,
             stop_timeout: parts.config.task_shutdown_graceful_timeout + STOP_MARGIN,
@@ -239,6 +243,21 @@ impl Worker {
                 },
             }
         }
+    }
+
+    /// Why it ends, if that is so by now: what [`Worker::wait`] would give.
+    pub fn ended(&self) -> Option<Ended> {
+        let exit = self.exits.try_recv().ok().map(Ended::Herder);
+        exit.or_else(|| self.refusals.try_recv().ok().map(Ended::ClientRefused))
+    }
+
+    /// How it does, asked of the herder as `GET /health` does. Waits for so long at most.
+    pub fn health(&self, timeout: Duration) -> HealthState {
+        let deadline = Clock.deadline(timeout);
+        let (reply, pending) = reply();
+        let asked = self.inbox.send_timeout(HerderEvent::Request(Request::Health(reply)), timeout).is_ok();
+        let answer = asked.then(|| pending.wait(deadline.left(Clock.now().instant)));
+        HealthState::of(self.phase.load(), matches!(answer, Some(Ok(Ok(())))))
     }
 
     /// Ends the worker in order: REST takes no more requests, connectors and tasks end within their deadlines, then

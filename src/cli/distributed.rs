@@ -2,6 +2,7 @@
 
 use super::running::{Beginning, say_what_is_set, write_whole, wrong_settings};
 use super::{DistributedArgs, Exit, Failure, Outcome};
+use crate::api::registry::Plugin;
 use crate::assemble::PlannedMode;
 use crate::config::providers::process_environment;
 use crate::config::worker::DistributedConfig;
@@ -10,7 +11,7 @@ use crate::kafka::embedded::EmbeddedBroker;
 const LOGGER: &str = "org.apache.kafka.connect.cli.ConnectDistributed";
 const CONFIG: &str = "org.apache.kafka.connect.runtime.distributed.DistributedConfig";
 
-pub(super) fn run(args: &DistributedArgs) -> Outcome {
+pub(super) fn run(args: &DistributedArgs, added: &[Plugin]) -> Outcome {
     let beginning = Beginning::new(LOGGER, &args.worker)?;
     let config = DistributedConfig::from_raw(&beginning.raw, &process_environment())
         .map_err(|error| wrong_settings(&args.worker, error))?;
@@ -21,7 +22,7 @@ pub(super) fn run(args: &DistributedArgs) -> Outcome {
             write_whole(file, broker.bootstrap_servers())?;
         }
     }
-    beginning.run(PlannedMode::Distributed(Box::new(config)), &args.worker)
+    beginning.run(PlannedMode::Distributed(Box::new(config)), &args.worker, added)
 }
 
 /// The embedded broker takes no requests to create topics, and makes those that are missing with partitions of its own

@@ -9,8 +9,10 @@ use anyhow::{Context, anyhow};
 use crossbeam_channel::Receiver;
 
 use super::{Exit, Failure, Outcome, WorkerArgs};
-use crate::assemble::{self, Ended, Plan, PlannedMode, StartError, Worker};
+use crate::api::registry::Plugin;
+use crate::assemble::{self, Ended, Plan, PlannedMode, StartError, Worker, embedded};
 use crate::config::worker::{RawConfig, WorkerConfig, jar_folders};
+use crate::embed;
 use crate::herder::msg;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::logging::Logger;
@@ -57,8 +59,8 @@ impl Beginning {
         Ok(Beginning { logger, raw, embedded, levels, signals, received, start })
     }
 
-    /// Runs the worker until its end.
-    pub(super) fn run(self, mode: PlannedMode, args: &WorkerArgs) -> Outcome {
+    /// Runs the worker until its end, with plug-ins beside the built-in ones.
+    pub(super) fn run(self, mode: PlannedMode, args: &WorkerArgs, added: &[Plugin]) -> Outcome {
         let Beginning { logger, embedded, levels, signals, received, start, .. } = self;
         let config = match &mode {
             PlannedMode::Standalone { config, .. } => &config.worker,
@@ -69,7 +71,8 @@ impl Beginning {
             .of_worker_with(config.task_shutdown_graceful_timeout);
         let url = assemble::listeners::local_url(listeners.addresses());
         let notifier = Notifier::from_environment(|name| std::env::var_os(name), std::process::id());
-        let registry = plugins::registry_running(&programs);
+        let registry = embed::extended(plugins::registry_running(&programs), added)
+            .map_err(|taken| Failure::new(Exit::BadConfig, taken))?;
         let plan = Plan { mode, registry, listeners, levels, embedded, notifier };
         let worker = Worker::start(plan).map_err(|error| match error {
             StartError::Config(why) => wrong_settings(args, why),
@@ -119,14 +122,11 @@ fn outcome(ended: Ended) -> Outcome {
 }
 
 fn embedded_broker(logger: &str, raw: &mut RawConfig) -> Result<EmbeddedBroker, Failure> {
-    let broker = EmbeddedBroker::start()
+    let broker = embedded::start(raw, &[])
         .context("cannot start the embedded Kafka broker")
         .map_err(|error| Failure::new(Exit::Broken, error))?;
-    let address = broker.bootstrap_servers().to_owned();
+    let address = broker.bootstrap_servers();
     log::info!(target: logger, "embedded Kafka broker at {address} (to try things and to test, not to keep data in)");
-    raw.set("bootstrap.servers", address);
-    // It keeps a member that left its group until the member's session ends: a sink that starts again waits for that.
-    raw.set_default("consumer.session.timeout.ms", "6000");
     Ok(broker)
 }
 

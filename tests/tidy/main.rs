@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stdx", &[]),
     ("api", &["stdx"]),
     ("plugins", &["api", "stdx"]),
+    ("contract", &["api", "stdx"]),
     ("config", &["api", "stdx"]),
     ("health", &["api", "stdx"]),
     ("faults", &[]),
@@ -31,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // What puts the parts together may use all of them.
     ("assemble", &["*"]),
     ("cli", &["*"]),
+    ("embed", &["*"]),
     ("lib", &["*"]),
     ("main", &["*"]),
 ];

@@ -220,7 +220,7 @@ pub(super) fn program(programs: &Programs, def: &ConfigDef, config: &Settings) -
     let command = command(config.get(COMMAND).map_or("", String::as_str))
         .and_then(|command| programs.check(&command).map(|()| command))
         .map_err(|what| ConnectError::config(format!("{COMMAND}: {what}")))?;
-    let whole = |name| Ok(u64::try_from(parsed.get::<i32>(name)?).unwrap_or_default());
+    let whole = |name| parsed.get::<i32>(name).map(|number| u64::try_from(number).unwrap_or_default());
     Ok(Program {
         launcher: programs.launcher.clone(),
         command,

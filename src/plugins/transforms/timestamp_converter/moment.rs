@@ -132,13 +132,13 @@ impl Moments {
     pub(super) fn new(target: Form, pattern: Option<&str>, unit: &str) -> Result<Self> {
         let read = |pattern: &str| {
             let format = JavaDateFormat::new(pattern, Clock.now().wall.as_millisecond());
-            let format = format.map_err(|why| {
+            let read = format.map_err(|why| {
                 ConnectError::config(format!(
                     "Invalid value java.lang.IllegalArgumentException: {why} for configuration TimestampConverter \
                      requires a SimpleDateFormat-compatible pattern for string timestamps: {pattern}"
                 ))
-            })?;
-            Ok((pattern.to_owned(), format))
+            });
+            read.map(|format| (pattern.to_owned(), format))
         };
         Ok(Moments { target, format: pattern.map(read).transpose()?, unit: Unit::named(unit) })
     }
