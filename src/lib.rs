@@ -4,6 +4,7 @@
 //!   each: when it is called, on which thread, and what becomes of its errors.
 //! - [`Worker::builder`] makes a worker of plug-ins: a program with the whole command line of herdsman, or a worker within a
 //!   process.
+//! - [`contract`] is the suite of tests that any plug-in can be run through.
 //!
 //! All other modules are the worker itself. They are reachable for its own tests and benchmarks,
 //! hidden here, and change without notice.
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 #[doc(hidden)]
 pub mod connector;
+pub mod contract;
 mod embed;
 #[cfg(feature = "faults")]
 #[doc(hidden)]
