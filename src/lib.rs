@@ -6,7 +6,8 @@
 //!   process.
 //! - [`contract`] is the suite of tests that any plug-in can be run through.
 //!
-//! All other modules are the worker itself. They are reachable for its own tests and benchmarks,
+//! `docs/guide/plugins-in-rust.md` goes from `cargo new` to a static binary; `examples/own_plugins` is a worker with a source,
+//! a sink and a transform. All other modules are the worker itself. They are reachable for its own tests and benchmarks,
 //! hidden here, and change without notice.
 
 pub mod api;

@@ -1,13 +1,29 @@
-//! Plug-ins: the contract suite over those that come with the worker, and over plug-ins that break each rule.
+//! Plug-ins: the contract suite over those that come with the worker, over the examples, and over plug-ins that break each
+//! rule; and workers that have plug-ins of their own.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "another process is watched: only the real clock tells its time"
+)]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a plug-in does one thing wrong, and all others right")]
 
 mod builtin;
+mod examples;
+mod in_process;
+mod process;
 mod wrong_converter;
 mod wrong_sink;
 mod wrong_source;
 mod wrong_transform;
+
+/// The plug-ins of `examples/own_plugins`, as a user would test theirs.
+#[path = "../../examples/own_plugins/folder_source.rs"]
+mod folder_source;
+#[path = "../../examples/own_plugins/json_files_sink.rs"]
+mod json_files_sink;
+#[path = "../../examples/own_plugins/redact.rs"]
+mod redact;
 
 use herdsman::contract::Report;
 
