@@ -1,10 +1,12 @@
 //! The pages of `docs/reference/` about settings, made from the tables that parse them. A test fails when one is stale; run
 //! the tests with `HERDSMAN_UPDATE_DOCS=1` to write them again.
 
+mod plugins;
 mod transforms;
 
 use std::fmt::Write as _;
 
+pub use plugins::{connectors_page, converters_page};
 pub use transforms::transforms_page;
 
 use super::client::ClientKind;
@@ -109,24 +111,6 @@ pub fn plugin_page(introduction: &str, source: &ConfigDef, sink: &ConfigDef) -> 
     page
 }
 
-/// `connectors.md`: the settings that each connector class that ships has of its own.
-#[must_use]
-pub fn connectors_page(classes: &[(&str, ConfigDef)]) -> String {
-    let mut page = format!(
-        "{MADE}\n\n# Connectors that ship\n\n\
-         What each takes besides [what every connector takes](connector-configs.md). ExecSource and ExecSink have \
-         [a page of their own](exec-configs.md).\n"
-    );
-    for (class, def) in classes {
-        line(&mut page, format_args!("\n## {class}\n"));
-        match def.keys().collect::<Vec<_>>() {
-            keys if keys.is_empty() => line(&mut page, format_args!("Nothing.")),
-            keys => table(&mut page, &keys),
-        }
-    }
-    page
-}
-
 /// `client-settings.md`.
 #[must_use]
 pub fn client_page() -> String {
@@ -188,6 +172,21 @@ fn becomes(rule: &Rule) -> String {
                 .collect();
             format!("no effect if {}; otherwise an error: {remedy}", accepted.join(" or "))
         }
+    }
+}
+
+/// A heading with the simple name of a class, the classes, and a table of what they take.
+fn section(page: &mut String, level: &str, name: &str, classes: &str, def: &ConfigDef) {
+    let simple = name.rsplit('.').next().unwrap_or(name);
+    line(page, format_args!("\n{level} {simple}\n\n{classes}\n"));
+    if def.keys().next().is_none() {
+        line(page, format_args!("No settings."));
+        return;
+    }
+    line(page, format_args!("| Name | Type | Default | Valid | Importance | What it does |"));
+    line(page, format_args!("|---|---|---|---|---|---|"));
+    for key in def.keys() {
+        line(page, format_args!("| {} |", cells(key).join(" | ")));
     }
 }
 

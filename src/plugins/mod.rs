@@ -33,17 +33,22 @@ pub fn registry_running(programs: &Programs) -> Registry {
 }
 
 #[cfg(test)]
-mod tests {
+mod pages {
     use super::*;
-    use crate::config::reference::{check_page, connectors_page};
+    use crate::config::reference::{check_page, connectors_page, converters_page};
 
     #[test]
-    fn the_page_of_the_connectors_that_ship_is_fresh() {
+    fn the_page_of_connectors_is_fresh() {
         let mut registry = Registry::new();
         file::register(&mut registry);
         tools::register(&mut registry);
-        let plugins = registry.connectors().map(|class| class.plugin());
-        let classes: Vec<_> = plugins.map(|plugin| (plugin.class(), plugin.config_def())).collect();
-        check_page("connectors.md", &connectors_page(&classes));
+        check_page("connectors.md", &connectors_page(&registry));
+    }
+
+    #[test]
+    fn the_page_of_converters_is_fresh() {
+        let mut registry = Registry::new();
+        converters::register(&mut registry);
+        check_page("converters.md", &converters_page(&registry));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MADE, cells, line};
+use super::{MADE, line, section};
 use crate::api::config_def::ConfigDef;
 use crate::api::registry::Registry;
 
@@ -27,26 +27,16 @@ pub fn transforms_page(registry: &Registry) -> String {
     }
     line(&mut page, format_args!("\n## Transforms"));
     for (name, (classes, def)) in transforms {
-        section(&mut page, name, &classes, &def);
+        section(&mut page, "###", name, &listed(&classes), &def);
     }
     line(&mut page, format_args!("\n## Predicates"));
     for plugin in registry.predicates() {
-        section(&mut page, plugin.class(), &[plugin.class()], &plugin.config_def());
+        section(&mut page, "###", plugin.class(), &listed(&[plugin.class()]), &plugin.config_def());
     }
     page
 }
 
-fn section(page: &mut String, name: &str, classes: &[&str], def: &ConfigDef) {
-    let simple = name.rsplit('.').next().unwrap_or(name);
+fn listed(classes: &[&str]) -> String {
     let classes: Vec<String> = classes.iter().map(|class| format!("`{class}`")).collect();
-    line(page, format_args!("\n### {simple}\n\n{}\n", classes.join(", ")));
-    if def.keys().next().is_none() {
-        line(page, format_args!("No settings."));
-        return;
-    }
-    line(page, format_args!("| Name | Type | Default | Valid | Importance | What it does |"));
-    line(page, format_args!("|---|---|---|---|---|---|"));
-    for key in def.keys() {
-        line(page, format_args!("| {} |", cells(key).join(" | ")));
-    }
+    classes.join(", ")
 }
