@@ -179,14 +179,9 @@ fn becomes(rule: &Rule) -> String {
 fn section(page: &mut String, level: &str, name: &str, classes: &str, def: &ConfigDef) {
     let simple = name.rsplit('.').next().unwrap_or(name);
     line(page, format_args!("\n{level} {simple}\n\n{classes}\n"));
-    if def.keys().next().is_none() {
-        line(page, format_args!("No settings."));
-        return;
-    }
-    line(page, format_args!("| Name | Type | Default | Valid | Importance | What it does |"));
-    line(page, format_args!("|---|---|---|---|---|---|"));
-    for key in def.keys() {
-        line(page, format_args!("| {} |", cells(key).join(" | ")));
+    match def.keys().collect::<Vec<_>>() {
+        keys if keys.is_empty() => line(page, format_args!("No settings.")),
+        keys => table(page, &keys),
     }
 }
 
