@@ -10,6 +10,11 @@
 //! a sink and a transform. All other modules are the worker itself. They are reachable for its own tests and benchmarks,
 //! hidden here, and change without notice.
 
+#![expect(
+    rustdoc::private_intra_doc_links,
+    reason = "in the hidden modules: who reads those reads the source, or documents private items, too"
+)]
+
 pub mod api;
 #[doc(hidden)]
 pub mod assemble;

@@ -1,4 +1,4 @@
-//! The thread of the group's member: it owns the connections to brokers and a [`GroupMember`], and carries out what
+//! The thread of the group's member: it owns the connections to brokers and a [`super::member::GroupMember`], and carries out what
 //! that decides.
 //!
 //! **It waits for nothing but readiness, commands and the next deadline.** The names of hosts are looked up on other
