@@ -140,5 +140,6 @@ pub(super) fn sink_record(key: SchemaAndValue, value: SchemaAndValue) -> SinkRec
         timestamp: Some((1_700_000_000_000, TimestampType::CreateTime)),
         headers: headers(),
         original_topic: TOPIC.into(),
+        raw: None,
     }
 }
