@@ -220,8 +220,8 @@ fn create(topics: &mut dyn Topics, topic: &str, group: &TopicGroup) -> Answer {
         let prefix = format!("topic.creation.{}", group.name);
         Obstacle::Lasting(
             ConnectError::connect(format!(
-                "Error while attempting to create/find topic(s) '{topic}'. The broker does not want {shown}: change \
-                 {prefix}.* of the connector, or create the topic, and restart the task"
+                "Unable to create topic(s) '{topic}': the broker does not want {shown}. Change {prefix}.* of the \
+                 connector, or create the topic, and restart the task"
             ))
             .caused_by(fault),
         )

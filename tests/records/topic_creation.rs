@@ -173,10 +173,7 @@ fn a_topic_that_cannot_be_fails_the_task_with_words() {
         ),
         (
             (None, Some(Creation::TooFewBrokers(fault(FaultKind::Other)))),
-            &[
-                "Error while attempting to create/find topic(s) 't'",
-                "change topic.creation.default.* of the connector",
-            ],
+            &["Unable to create topic(s) 't': ", "Change topic.creation.default.* of the connector"],
         ),
         ((Some(denied), None), &["Not authorized to describe topic(s) 't'"]),
         ((Some(fault(FaultKind::Authentication)), None), &["sasl.jaas.config"]),
