@@ -13,7 +13,8 @@
 //! Null is a value: [`super::data::Value::Null`] without a schema becomes no bytes, which is Kafka's tombstone, and no bytes
 //! become null. What a converter made it must read again. Bytes come from outside and may be anything: what cannot be read
 //! is an error of kind `Data`, never a panic. Such an error fails the task, or costs this record where `errors.tolerance` is
-//! `all`.
+//! `all`. One of kind `Retriable` is for what lies outside, a registry of schemas for instance: the same call comes again for
+//! `errors.retry.timeout`, which is 0 by default.
 
 use bytes::Bytes;
 

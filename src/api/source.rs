@@ -59,8 +59,8 @@ pub enum PollOutcome {
 /// What a source task can ask the worker for.
 pub trait SourceTaskContext: Send + Sync {
     /// The stored offset of a source partition, `None` if there is none. To be called in any call of the task, or on a
-    /// thread of its own; may wait for the offset store, 30 s at most. An error that is passed on fails the task, which is
-    /// right: to begin anew would repeat or lose records.
+    /// thread of its own. Waits for the offset store, for as long as the task is to run. An error that is passed on fails the
+    /// task, which is right: to begin anew would repeat or lose records.
     fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>>;
 
     /// Where the task says where its transactions end. `None` unless the worker writes exactly once and the connector has
