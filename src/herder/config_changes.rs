@@ -36,17 +36,9 @@ impl Herder {
     /// A client may have left while its change waited, and a connector may have been started anew: a topic that cannot be
     /// written for long would collect them.
     fn drop_unwanted_writes(&mut self, effects: &mut Effects) {
-        let is_wanted = |operation: &OperationId| match self.operations.get(operation) {
-            Some(Operation::Writing(writing)) => self.is_write_wanted(*operation, writing),
-            Some(
-                Operation::Validating(_)
-                | Operation::Patching { .. }
-                | Operation::CatchingUp(_)
-                | Operation::ModifyingOffsets(..)
-                | Operation::Claiming
-                | Operation::Fencing(_),
-            )
-            | None => false,
+        let is_wanted = |operation: &OperationId| {
+            let Some(Operation::Writing(writing)) = self.operations.get(operation) else { return false };
+            self.is_write_wanted(*operation, writing)
         };
         let waiting = self.writes.iter().map(|(operation, _)| *operation);
         let unwanted: Vec<_> = waiting.filter(|operation| !is_wanted(operation)).collect();
@@ -188,12 +180,12 @@ impl Herder {
         let is_being_written = self.is_writing(Part::Tasks, name);
         let Some(entry) = self.connectors.get_mut(name) else { return };
         let in_force = self.configs.connector(name).map(|config| &config.tasks);
-        if entry.handed_in.is_none() {
-            entry.question_tasks(now.instant, is_being_written);
-        } else if entry.handed_in.as_ref() == in_force {
-            entry.handed_in = None;
+        match &entry.handed_in {
+            None => entry.question_tasks(now.instant, is_being_written),
+            Some(tasks) if Some(tasks) == in_force => entry.handed_in = None,
+            // Its own are yet to be read: they take the place of these.
+            Some(_) => {}
         }
-        // Its own are yet to be read: they take the place of these.
     }
 
     /// A task was read that takes the place of one in force. Perhaps no commit follows: the connector is asked again after a
