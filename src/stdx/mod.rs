@@ -1,6 +1,6 @@
 //! What could be in the standard library: named threads, a pool that grows with need, replies that cannot be
-//! forgotten, classes of errors, time as a value, whom the system trusts; dates, numbers, regular expressions,
-//! Base64 and message authentication codes as Java has them.
+//! forgotten, classes of errors, time as a value, numbers over the latest time, whom the system trusts; dates, numbers,
+//! regular expressions, Base64 and message authentication codes as Java has them.
 
 pub mod backoff;
 pub mod error_class;
@@ -14,6 +14,7 @@ pub mod log_context;
 pub mod panics;
 pub mod pool;
 pub mod reply;
+pub mod sampled;
 pub mod system_trust;
 pub mod thread;
 pub mod time;
