@@ -16,6 +16,7 @@ use super::client_log;
 use super::consumed::{BatchBuilder, Consumed};
 use super::denials::denial;
 use super::fault::{FaultKind, KafkaFault};
+use super::figures::ClientFigures;
 pub use super::group_events::Membership;
 use super::group_events::{GroupEvents, unassign};
 use super::producer::Wake;
@@ -87,6 +88,11 @@ impl SinkConsumer {
             settings: settings.clone(),
             watch: None,
         })
+    }
+
+    /// What librdkafka tells of it, if it was asked to.
+    pub fn figures(&self) -> Arc<ClientFigures> {
+        Arc::clone(&self.client.context().figures)
     }
 
     /// Joins the group for topics; with a pattern once [`SinkConsumer::follow_topics`] has found some. Fails when a

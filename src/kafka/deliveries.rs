@@ -17,6 +17,7 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::client_log;
 use super::denials::{Denials, denial};
+use super::figures::ClientFigures;
 use crate::stdx::time::Clock;
 
 /// Places of a lane: how many of a task's records can be in flight. A report carries the place, not the number.
@@ -142,6 +143,8 @@ pub(super) struct Deliveries {
     /// Changes whenever a lane comes or goes; unique among all producers of the process.
     edition: AtomicU64,
     denials: Denials,
+    /// What librdkafka tells of the producer.
+    pub(super) figures: Arc<ClientFigures>,
 }
 
 #[derive(Default)]
@@ -215,6 +218,10 @@ impl Deliveries {
 }
 
 impl ClientContext for Deliveries {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.figures.take(statistics);
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         client_log::line(level, facility, message);
     }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
@@ -14,6 +14,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::client_log;
+use super::figures::ClientFigures;
 use crate::api::ids::TopicPartition;
 
 /// What the group decided about a member.
@@ -37,6 +38,8 @@ pub(super) struct GroupEvents {
     reason: Mutex<Option<String>>,
     /// The consumer is closing: partitions are given up at once, since nobody looks any more.
     closing: AtomicBool,
+    /// What librdkafka tells of the consumer.
+    pub(super) figures: Arc<ClientFigures>,
 }
 
 impl GroupEvents {
@@ -79,8 +82,9 @@ impl ClientContext for GroupEvents {
         *lock(&self.reason) = Some(reason.to_owned());
     }
 
-    fn stats_raw(&self, _: &[u8]) {
+    fn stats_raw(&self, statistics: &[u8]) {
         self.called();
+        self.figures.take(statistics);
     }
 }
 

@@ -13,6 +13,7 @@ mod deliveries;
 mod denials;
 pub mod embedded;
 pub mod fault;
+pub mod figures;
 mod group_events;
 pub mod group_socket;
 pub mod log_consumer;

@@ -16,6 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 pub use super::deliveries::Wake;
 use super::deliveries::{Deliveries, LaneState, PLACES, Placed, Undelivered, to_opaque};
 use super::fault::{FaultKind, KafkaFault};
+use super::figures::ClientFigures;
 use super::settings::client_config;
 use super::transactions::{self, TransactionFault};
 use crate::api::record::RecordMetadata;
@@ -198,6 +199,11 @@ impl Producer {
 
     fn transaction_fault(&self, what: &'static str, error: &KafkaError) -> TransactionFault {
         transactions::fault(&self.client, what, error)
+    }
+
+    /// What librdkafka tells of it, if it was asked to.
+    pub fn figures(&self) -> Arc<ClientFigures> {
+        Arc::clone(&self.client.context().figures)
     }
 
     /// Opens a lane for a task. `wake` is called on the poller thread when what [`Lane::wake_after`] asked for has
