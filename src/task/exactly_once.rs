@@ -29,6 +29,7 @@ use crate::api::error::{ConnectError, Result};
 use crate::api::source::{SourcePlugin, SourceTask};
 use crate::kafka::producer::Producer;
 use crate::stdx::log_context::LogContext;
+use crate::stdx::time::Clock;
 use crate::store::offset_store::OffsetStore;
 use boundary::{Boundaries, Part, Then};
 use transaction::{Progress, Transactions, explained};
@@ -79,6 +80,8 @@ struct Running {
     stop_timeout: Duration,
     /// It is to pause once its transaction has ended.
     pauses: bool,
+    /// When the end of a transaction began that is under way.
+    commit_began: Option<Instant>,
 }
 
 /// What is left to do for a task that ends.
@@ -294,6 +297,7 @@ impl Unstarted {
         let TransactionSpec { boundary, offsets_topic, secondary, guard: _ } = transactions;
         let ways = (Chain::new(&spec.transforms)?, Conversion::new(&spec.converters)?);
         let boundaries = Boundaries::new(boundary, now);
+        frame.counters.client_made(spec.client.get("client.id"), producer.figures());
         let mut task = plugin.task();
         let keeps_records = task.wants_commit_record();
         let lane = |with_metadata| {
@@ -328,6 +332,7 @@ impl Unstarted {
             polls: Polls::new(),
             stop_timeout: spec.stop_timeout,
             pauses: false,
+            commit_began: None,
         })
     }
 }
@@ -340,7 +345,7 @@ impl Running {
         if let Some(next) = self.go_on_with_transaction(frame, now)? {
             return Ok(next);
         }
-        self.acknowledge(frame)?;
+        self.acknowledge(frame, now)?;
         match frame.look_at_pause() {
             PauseChange::None => {}
             PauseChange::Pauses => {
@@ -368,10 +373,13 @@ impl Running {
             return Ok(None);
         }
         if !self.transactions.is_aborting() {
-            self.acknowledge(frame)?;
+            self.acknowledge(frame, now)?;
         }
-        let progress = self.transactions.go_on(&mut self.flow, self.task.as_mut(), now)?;
-        self.tell_topics(frame);
+        let began = *self.commit_began.get_or_insert(now);
+        let progress = self.transactions.go_on(&mut self.flow, self.task.as_mut(), now);
+        self.count_commit(frame, began, &progress);
+        let progress = progress?;
+        self.tell(frame, now);
         Ok(match progress {
             Progress::Done => None,
             Progress::Again => Some(Next::Again),
@@ -429,7 +437,7 @@ impl Running {
         if std::mem::replace(commits, true) {
             return Ok(None);
         }
-        self.acknowledge(frame)?;
+        self.acknowledge(frame, now)?;
         self.begin_last_commit();
         Ok(Some(Next::Again))
     }
@@ -442,15 +450,37 @@ impl Running {
         }
     }
 
-    fn acknowledge(&mut self, frame: &Frame) -> Result<()> {
+    fn acknowledge(&mut self, frame: &Frame, now: Instant) -> Result<()> {
         self.flow.acknowledge(self.task.as_mut()).map_err(|error| explained(frame.id(), error))?;
-        self.tell_topics(frame);
+        self.tell(frame, now);
         Ok(())
     }
 
-    fn tell_topics(&mut self, frame: &Frame) {
+    /// Tells what the latest acknowledgements have come to.
+    fn tell(&mut self, frame: &Frame, now: Instant) {
         for topic in self.flow.take_topics() {
             frame.report(TaskEventKind::Topic(topic));
+        }
+        frame.counters.written(now, self.flow.take_written());
+        let parts: usize = self.parts.iter().map(|part| part.records.len()).sum();
+        frame.counters.active(now, self.flow.active() + parts);
+    }
+
+    /// Counts the end of a transaction, once it is over.
+    fn count_commit(&mut self, frame: &Frame, began: Instant, progress: &Result<Progress>) {
+        let succeeded = match progress {
+            Ok(Progress::Done) => true,
+            Ok(Progress::Again | Progress::At(_)) => return,
+            Err(_) => false,
+        };
+        self.commit_began = None;
+        // The call that ends a transaction waits for the broker.
+        let now = Clock.now().instant;
+        frame.counters.committed(now, succeeded, now.saturating_duration_since(began));
+        match self.flow.take_transaction_size() {
+            0 => {}
+            _ if !succeeded => {}
+            size => frame.counters.transaction(now, size),
         }
     }
 }

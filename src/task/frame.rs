@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::control::{Control, Ending};
+use super::counters::TaskCounters;
 use super::error_counters::ErrorCounters;
 use super::runner::Waker;
 use super::{TaskEvent, TaskEventKind, TaskEvents};
@@ -21,6 +22,7 @@ pub(super) struct Frame {
     /// What it counts of records that fail.
     pub(super) errors: Arc<ErrorCounters>,
     pub(super) waker: Waker,
+    pub(super) counters: Arc<TaskCounters>,
     paused: bool,
     id: TaskId,
     epoch: Epoch,
@@ -41,7 +43,7 @@ impl Frame {
         (id, epoch): (TaskId, Epoch),
         (control, errors): (Arc<Control>, Arc<ErrorCounters>),
         waker: Waker,
-        events: TaskEvents,
+        (events, counters): (TaskEvents, Arc<TaskCounters>),
     ) -> Self {
         let (class, target) = match kind {
             Kind::Source => ("WorkerSourceTask", "org.apache.kafka.connect.runtime.WorkerSourceTask"),
@@ -53,7 +55,7 @@ impl Frame {
         };
         let name = format!("{class}{{id={id}}}");
         let context = format!("[{}|task-{}] ", id.connector, id.index).into();
-        Frame { name, target, context, control, errors, waker, paused: false, id, epoch, events }
+        Frame { name, target, context, control, errors, waker, counters, paused: false, id, epoch, events }
     }
 
     pub(super) fn id(&self) -> &TaskId {
@@ -66,6 +68,7 @@ impl Frame {
 
     /// Tells the owner.
     pub(super) fn report(&self, kind: TaskEventKind) {
+        self.counters.reported(&kind);
         (self.events)(TaskEvent { id: self.id.clone(), epoch: self.epoch, kind });
     }
 

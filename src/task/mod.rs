@@ -8,6 +8,7 @@
 mod chain;
 mod control;
 mod conversion;
+pub mod counters;
 mod error_counters;
 mod errors;
 mod exactly_once;
@@ -47,6 +48,7 @@ use crate::api::ids::{Epoch, TaskId};
 use crate::api::registry::ConnectorClass;
 use crate::kafka::producer::Producers;
 use control::Control;
+use counters::{Direction, TaskBoard};
 use frame::{Frame, Kind};
 use planned::PlannedTurns;
 use runner::TaskRunner;
@@ -92,18 +94,26 @@ pub struct Tasks {
     producers: Arc<Producers>,
     events: TaskEvents,
     exactly_once: bool,
+    board: Arc<TaskBoard>,
 }
 
 impl Tasks {
     /// Tasks that run on `runner` and tell `events`.
     pub fn new(runner: Arc<TaskRunner>, events: TaskEvents) -> Self {
-        Tasks { runner, producers: Arc::new(Producers::new()), events, exactly_once: false }
+        let producers = Arc::new(Producers::new());
+        Tasks { runner, producers, events, exactly_once: false, board: Arc::default() }
     }
 
     /// Whether source tasks are to be called exactly-once ones in the log. What they are is in their plans.
     #[must_use]
     pub fn exactly_once(self, exactly_once: bool) -> Self {
         Tasks { exactly_once, ..self }
+    }
+
+    /// Where what tasks count can be seen.
+    #[must_use]
+    pub fn counted_on(self, board: Arc<TaskBoard>) -> Self {
+        Tasks { board, ..self }
     }
 
     /// Starts a task. Never blocks: `plan` is called, and the task's plug-ins are made and started, on a thread of the
@@ -118,15 +128,17 @@ impl Tasks {
     ) -> TaskHandle {
         let control = Arc::new(Control::new(paused));
         let errors = Arc::new(ErrorCounters::default());
-        let kind = match class {
-            ConnectorClass::Source(_) if self.exactly_once => Kind::ExactlyOnceSource,
-            ConnectorClass::Source(_) => Kind::Source,
-            ConnectorClass::Sink(_) => Kind::Sink,
+        let (kind, direction) = match class {
+            ConnectorClass::Source(_) if self.exactly_once => (Kind::ExactlyOnceSource, Direction::Source),
+            ConnectorClass::Source(_) => (Kind::Source, Direction::Source),
+            ConnectorClass::Sink(_) => (Kind::Sink, Direction::Sink),
         };
+        let counters = self.board.begin(&id, direction, Arc::clone(&errors));
         let waker = self.runner.spawn(|waker| {
             let about = (id.clone(), epoch);
             let (control, errors) = (Arc::clone(&control), Arc::clone(&errors));
-            let frame = Frame::new(kind, about, (control, errors), waker, Arc::clone(&self.events));
+            let told = (Arc::clone(&self.events), counters);
+            let frame = Frame::new(kind, about, (control, errors), waker, told);
             Box::new(PlannedTurns::new(frame, Box::new(plan), Arc::clone(&self.producers)))
         });
         TaskHandle::new(id, (control, errors), waker)

@@ -40,9 +40,12 @@ impl Polls {
         frame: &Frame,
     ) -> Result<Option<Vec<SourceRecord>>> {
         self.at = None;
+        let began = Clock.now().instant;
         let rest = match task.poll() {
             Ok(PollOutcome::Records(batch)) => {
                 self.retry.reset();
+                let now = Clock.now().instant;
+                frame.counters.polled(now, batch.len(), now.saturating_duration_since(began));
                 if !batch.is_empty() {
                     return Ok(Some(batch));
                 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::chain::Chain;
 use super::control::Ending;
 use super::conversion::Conversion;
+use super::counters::TaskCounters;
 use super::errors::sink::{Queue, SinkErrors, without_producer};
 use super::frame::{Frame, Gate, PauseChange};
 use super::runner::{Next, Turn};
@@ -68,6 +69,7 @@ pub(super) struct Running {
     pub(super) consumer: SinkConsumer,
     pub(super) context: Arc<SinkContext>,
     pub(super) commits: SinkCommits,
+    pub(super) counters: Arc<TaskCounters>,
     pub(super) assigned: Vec<TopicPartition>,
     pub(super) batch: Batch,
     /// The batch was refused for now; it comes again at this moment, and no other before.
@@ -223,6 +225,7 @@ impl Unstarted {
         let mut consumer = SinkConsumer::new(&spec.client, frame.wake()).map_err(|fault| {
             ConnectError::connect("Failed to create the consumer of the task").caused_by(fault)
         })?;
+        frame.counters.client_made(spec.client.get("client.id"), consumer.figures());
         let reporter = errors.takes_reports().then(|| Arc::clone(&errors));
         let context = Arc::new(SinkContext::new(frame.waker.clone(), reporter));
         let mut task = plugin.task();
@@ -239,6 +242,7 @@ impl Unstarted {
             consumer,
             context,
             commits: SinkCommits::new(spec.offset_flush_interval, now),
+            counters: Arc::clone(&frame.counters),
             assigned: Vec::new(),
             batch: Batch::default(),
             redeliver_at: None,
@@ -323,6 +327,9 @@ impl Running {
     }
 
     fn put(&mut self, frame: &Frame, now: Instant) -> Result<()> {
+        let records = self.batch.records.len();
+        frame.counters.offered(now, records);
+        let began = Clock.now().instant;
         let result = self.task.put(&self.batch.records).and_then(|()| self.errors.check());
         // The longest wait for the next put: until the next commit, or as the task asked, once.
         let until_commit = self.next_commit_turn().saturating_duration_since(now);
@@ -330,6 +337,8 @@ impl Running {
         self.put_at = now + wait;
         match result {
             Ok(()) => {
+                let ended = Clock.now().instant;
+                frame.counters.put(ended, records, ended.saturating_duration_since(began));
                 for end in self.batch.ends.drain(..) {
                     self.commits.put(&end.partition, end.next);
                 }
@@ -357,7 +366,9 @@ impl Running {
     /// Makes the next batch of what waits, or of what the consumer has.
     fn convert(&mut self, frame: &Frame, now: Instant) -> Result<()> {
         let Running { consumer, intake, batch, topics, commits, .. } = self;
+        let filled = consumer.filled();
         intake.take(consumer, batch, now)?;
+        frame.counters.read_records(now, filled - consumer.filled());
         for end in &batch.ends {
             note_topic(topics, &end.partition.topic, frame);
             commits.began(&end.partition, end.first);

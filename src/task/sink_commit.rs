@@ -176,6 +176,20 @@ impl SinkCommits {
         true
     }
 
+    /// When the commit began that waits for its result.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        self.waits.as_ref().map(|waits| waits.since)
+    }
+
+    /// How many records were put and are not committed.
+    pub(super) fn uncommitted(&self) -> usize {
+        let open = |(partition, next): (&TopicPartition, &i64)| {
+            let committed = self.last_committed.get(partition).unwrap_or(next);
+            usize::try_from(next - committed).unwrap_or_default()
+        };
+        self.current.iter().map(open).fold(0, usize::saturating_add)
+    }
+
     /// Gives the commit up that has waited for `timeout`; its result will not count.
     pub(super) fn time_out(&mut self, now: Instant, timeout: Duration) -> bool {
         self.waits.take_if(|waits| now.saturating_duration_since(waits.since) >= timeout).is_some()

@@ -46,6 +46,7 @@ impl Running {
         self.commits.assigned(&committed);
         self.assigned.extend_from_slice(&partitions);
         self.context.set_assignment(&self.assigned);
+        self.count_partitions();
         let opened = self.task.open(&partitions);
         // A task that keeps its offsets itself says in `open` where it begins. A partition that was only just taken over
         // cannot be read from elsewhere: librdkafka does not know yet that it reads it.
@@ -76,6 +77,7 @@ impl Running {
         self.assigned.retain(|partition| !partitions.contains(partition));
         self.commits.removed(partitions);
         self.context.set_assignment(&self.assigned);
+        self.count_partitions();
         self.forget(partitions);
         Ok(())
     }
@@ -175,7 +177,10 @@ impl Running {
                 return self.rewind(name, committed);
             }
         };
-        let Some(offsets) = self.plan(name, &asked, given) else { return Ok(()) };
+        let Some(offsets) = self.plan(name, &asked, given) else {
+            self.counters.committed(now, true, Duration::ZERO);
+            return Ok(());
+        };
         log::debug!(target: TARGET, "{name} Committing offsets asynchronously: {offsets:?}");
         self.begin_commit(name, offsets, now);
         Ok(())
@@ -184,6 +189,7 @@ impl Running {
     /// Begins a commit; its number, unless it failed at once.
     fn begin_commit(&mut self, name: &str, offsets: SinkOffsets, now: Instant) -> Option<u64> {
         let number = self.commits.begin(offsets.clone(), now);
+        self.counters.commit_begun(number);
         match self.consumer.commit(number, &offsets) {
             Ok(()) => Some(number),
             Err(fault) => {
@@ -194,7 +200,16 @@ impl Running {
     }
 
     fn end_commit(&mut self, name: &str, number: u64, result: std::result::Result<(), KafkaFault>) {
-        match (self.commits.ended(number, result.is_ok()), result) {
+        let now = Clock.now().instant;
+        let took = self.commits.waits_since().map(|since| now.saturating_duration_since(since));
+        let counts = self.commits.ended(number, result.is_ok());
+        if counts {
+            self.counters.committed(now, result.is_ok(), took.unwrap_or_default());
+            self.counters.active(now, self.commits.uncommitted());
+        } else {
+            self.counters.commit_skipped(now);
+        }
+        match (counts, result) {
             (true, Ok(())) => {}
             (true, Err(fault)) => log::error!(
                 target: TARGET,
@@ -232,6 +247,11 @@ impl Running {
         }
     }
 
+    fn count_partitions(&self) {
+        self.counters.partitions(self.assigned.len());
+        self.counters.active(Clock.now().instant, self.commits.uncommitted());
+    }
+
     /// Reads on from other offsets, as the task asked or after a failed `pre_commit`.
     pub(super) fn rewind(&mut self, name: &str, mut offsets: SinkOffsets) -> Result<()> {
         offsets.retain(|partition, _| {
@@ -246,6 +266,7 @@ impl Running {
         self.forget(&moved);
         self.consumer.seek(&offsets, Clock.deadline(SEEK)).map_err(in_consumer)?;
         self.commits.rewound(&offsets);
+        self.count_partitions();
         Ok(())
     }
 }

@@ -189,6 +189,7 @@ impl Unstarted {
         let without_producer =
             |fault| ConnectError::connect("Failed to create the producer of the task").caused_by(fault);
         let producer = producers.get(&spec.client).map_err(without_producer)?;
+        frame.counters.client_made(spec.client.get("client.id"), producer.figures());
         let mut task = plugin.task();
         let context = Arc::new(TaskOffsets {
             connector: spec.id.connector.clone(),
@@ -227,7 +228,7 @@ impl Running {
             self.flow.forget_topics();
         }
         self.flow.acknowledge(self.task.as_mut())?;
-        self.tell_topics(frame);
+        self.tell(frame, now);
         self.commits.tick(now, self.flow.submitted(), self.task.as_mut());
         match frame.look_at_pause() {
             PauseChange::None => {}
@@ -247,6 +248,7 @@ impl Running {
         match self.polls.poll(self.task.as_mut(), frame)? {
             Some(batch) => {
                 self.flow.take_batch(batch);
+                frame.counters.active(now, self.flow.active());
                 self.send(now)
             }
             None => Ok(Next::Again),
@@ -266,10 +268,13 @@ impl Running {
         }
     }
 
-    fn tell_topics(&mut self, frame: &Frame) {
+    /// Tells what the latest acknowledgements have come to.
+    fn tell(&mut self, frame: &Frame, now: Instant) {
         for topic in self.flow.take_topics() {
             frame.report(TaskEventKind::Topic(topic));
         }
+        frame.counters.written(now, self.flow.take_written());
+        frame.counters.active(now, self.flow.active());
     }
 
     /// Whether the wait for acknowledgements is over: there are none to wait for, or its time is.
@@ -287,7 +292,7 @@ impl Running {
     }
 
     fn begin_last_commit(&mut self, frame: &Frame, now: Instant) {
-        self.tell_topics(frame);
+        self.tell(frame, now);
         let outstanding = self.flow.outstanding();
         if outstanding > 0 {
             log::error!(

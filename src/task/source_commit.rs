@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::control::{Control, Ending};
+use super::counters::TaskCounters;
 use super::runner::Waker;
 use super::submitted::{SourceOffset, Submitted};
 use crate::api::error::ConnectError;
@@ -24,6 +25,7 @@ pub(super) struct OffsetCommits {
     context: Arc<str>,
     store: Arc<dyn OffsetStore>,
     control: Arc<Control>,
+    counters: Arc<TaskCounters>,
     waker: Waker,
     interval: Duration,
     timeout: Duration,
@@ -38,6 +40,7 @@ pub(super) struct OffsetCommits {
 struct Writing {
     attempt: u64,
     offsets: Vec<SourceOffset>,
+    began: Instant,
     deadline: Instant,
 }
 
@@ -54,6 +57,7 @@ impl OffsetCommits {
             context: format!("[{}|task-{}|offsets] ", frame.id().connector, frame.id().index).into(),
             store,
             control: Arc::clone(&frame.control),
+            counters: Arc::clone(&frame.counters),
             waker: frame.waker.clone(),
             interval: spec.offset_flush_interval,
             timeout: spec.offset_flush_timeout,
@@ -109,6 +113,8 @@ impl OffsetCommits {
         let _context = LogContext::enter(&self.context);
         let Some(writing) = self.writing.take() else { return };
         self.due = now + self.interval;
+        let succeeded = matches!(outcome, Some((_, Ok(()))));
+        self.counters.committed(now, succeeded, now.saturating_duration_since(writing.began));
         match outcome {
             Some((_, Ok(()))) => self.tell_task(task),
             Some((_, Err(error))) => {
@@ -141,6 +147,7 @@ impl OffsetCommits {
             log::debug!(target: TARGET, "{} Either no records were produced by the task since the last offset commit, \
                 or every record has been filtered out by a transformation or dropped due to transformation or \
                 conversion errors.", self.name);
+            self.counters.committed(now, true, Duration::ZERO);
             self.tell_task(task);
             return;
         }
@@ -155,7 +162,7 @@ impl OffsetCommits {
             (OffsetKey::new(&self.task.connector, partition), offset.as_ref().map(encode_offset))
         });
         let encoded = encoded.collect();
-        self.writing = Some(Writing { attempt, offsets, deadline: now + self.timeout });
+        self.writing = Some(Writing { attempt, offsets, began: now, deadline: now + self.timeout });
         let (outcome, waker) = (Arc::clone(&self.outcome), self.waker.clone());
         let done = Reply::calling(move |result| {
             *lock(&outcome) = Some((attempt, result));

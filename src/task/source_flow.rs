@@ -62,6 +62,8 @@ pub(super) struct SourceFlow {
     topics: Topics,
     /// Sees that topics are there, where the connector says how they are created.
     creation: Option<TopicCreation>,
+    /// Records that Kafka has, not counted yet.
+    written: usize,
     /// What is different where records are sent in transactions.
     transactions: Option<InTransactions>,
 }
@@ -72,6 +74,8 @@ struct InTransactions {
     offsets_topic: Arc<str>,
     /// Records that the task is to see again once the transaction has come about.
     done: Vec<(SourceRecord, Option<RecordMetadata>)>,
+    /// How many records Kafka has of it.
+    written: usize,
 }
 
 /// A record on its way through transforms and converters.
@@ -141,6 +145,7 @@ impl SourceFlow {
             is_denied: false,
             topics: Topics::default(),
             creation: None,
+            written: 0,
             transactions: None,
         }
     }
@@ -152,7 +157,10 @@ impl SourceFlow {
 
     /// The same flow where records are sent in transactions, with their offsets to this topic.
     pub(super) fn in_transactions(self, offsets_topic: Arc<str>) -> Self {
-        SourceFlow { transactions: Some(InTransactions { offsets_topic, done: Vec::new() }), ..self }
+        SourceFlow {
+            transactions: Some(InTransactions { offsets_topic, done: Vec::new(), written: 0 }),
+            ..self
+        }
     }
 
     /// The transaction has come about: the task sees its records again, and the next one begins with none.
@@ -184,7 +192,24 @@ impl SourceFlow {
             }
         });
         drop(self.submitted.take_committable());
+        self.take_transaction_size();
         offsets
+    }
+
+    /// How many records Kafka has of the transaction that ends.
+    pub(super) fn take_transaction_size(&mut self) -> usize {
+        self.transactions.as_mut().map_or(0, |transactions| std::mem::take(&mut transactions.written))
+    }
+
+    /// How many records Kafka has that were not counted before.
+    pub(super) fn take_written(&mut self) -> usize {
+        std::mem::take(&mut self.written)
+    }
+
+    /// Records that were polled and are not finished.
+    pub(super) fn active(&self) -> usize {
+        let waiting = usize::from(self.held.is_some()) + usize::from(self.failed.is_some());
+        self.outstanding() + self.batch.as_slice().len() + waiting
     }
 
     /// Records in flight, for the commit of their offsets.
@@ -399,11 +424,12 @@ impl SourceFlow {
     pub(super) fn acknowledge(&mut self, task: &mut dyn SourceTask) -> Result<()> {
         let end = self.submitted.next_number();
         let base = self.submitted.base();
-        let mut given_up = Vec::new();
+        let (mut given_up, mut written) = (Vec::new(), 0);
         let (submitted, topics, kept) = (&mut self.submitted, &mut self.topics, &mut self.kept);
         let (name, done) = (&self.name, &mut self.transactions);
         self.lane.drain(base, end, |number, delivery| match delivery {
             Delivery::Acknowledged(metadata) => {
+                written += 1;
                 submitted.acknowledge(number);
                 topics.confirm(number);
                 let record = kept.as_mut().and_then(|kept| kept.remove(&number));
@@ -415,6 +441,10 @@ impl SourceFlow {
             }
             Delivery::Failed { topic, fault } => given_up.push((number, topic, fault)),
         });
+        self.written += written;
+        if let Some(transactions) = &mut self.transactions {
+            transactions.written += written;
+        }
         let mut failure = None;
         for (number, topic, fault) in given_up {
             self.topics.forget(number);

@@ -272,7 +272,10 @@ mod tests {
         {
             check(client, &[("bootstrap.servers", Some("b:1")), ("security.protocol", Some("ssl"))]);
         }
-        check(&clients.admin, &[("client.id", Some("g-shared-admin")), ("enable.metrics.push", Some("false"))]);
+        check(
+            &clients.admin,
+            &[("client.id", Some("g-shared-admin")), ("enable.metrics.push", Some("false"))],
+        );
         check(
             &clients.offsets,
             &[
