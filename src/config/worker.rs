@@ -126,6 +126,8 @@ pub struct WorkerConfig {
     pub topic_tracking: bool,
     /// Whether that record may be reset over REST.
     pub topic_tracking_reset: bool,
+    /// Restarts of what has failed.
+    pub auto_restart: AutoRestartConfig,
     /// The REST server.
     pub rest: RestConfig,
     /// For references in connector and task settings.
@@ -136,6 +138,19 @@ pub struct WorkerConfig {
     pub notes: Vec<String>,
     /// `name = value` of every setting of this mode, sorted, secrets hidden.
     values: Vec<(String, String)>,
+}
+
+/// `auto.restart.*`: whether, how often and when what has failed is restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AutoRestartConfig {
+    /// Whether it is.
+    pub enabled: bool,
+    /// How often in a row; `None` without an end.
+    pub restarts_max: Option<u32>,
+    /// What the pauses are counted in.
+    pub backoff: Duration,
+    /// The longest pause.
+    pub backoff_max: Duration,
 }
 
 /// The settings of the worker as written, references resolved. It does not print values: any may be a secret.
@@ -222,6 +237,7 @@ impl WorkerConfig {
                 topic_creation: parsed.get("topic.creation.enable")?,
                 topic_tracking: parsed.get("topic.tracking.enable")?,
                 topic_tracking_reset: parsed.get("topic.tracking.allow.reset")?,
+                auto_restart: auto_restart(parsed)?,
                 rest: rest.clone(),
                 providers: providers.clone(),
                 originals: WorkerOriginals(settings.clone()),
@@ -257,6 +273,15 @@ fn converter(key: &str, parsed: &ParsedConfig, settings: &Settings) -> Result<Co
         (name != "plugin.version").then(|| (name.to_owned(), value.clone()))
     });
     Ok(ConverterConfig { class: parsed.get(key)?, settings: below.collect() })
+}
+
+fn auto_restart(parsed: &ParsedConfig) -> Result<AutoRestartConfig, ConfigError> {
+    Ok(AutoRestartConfig {
+        enabled: parsed.get("auto.restart.enable")?,
+        restarts_max: u32::try_from(parsed.get::<i32>("auto.restart.max.restarts")?).ok(),
+        backoff: parsed.get("auto.restart.backoff.ms")?,
+        backoff_max: parsed.get("auto.restart.backoff.max.ms")?,
+    })
 }
 
 fn plugin_path(parsed: &ParsedConfig) -> Result<Vec<PathBuf>, ConfigError> {

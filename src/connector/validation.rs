@@ -5,6 +5,7 @@
 //! thread. Order, counting and texts are those of Apache, because clients show and compare them.
 
 mod aliased;
+pub mod auto_restart;
 mod class_keys;
 mod exactly_once;
 mod framework;

@@ -7,6 +7,7 @@
 //! What is wanted is in `ConfigState`; what runs is in one `ConnectorEntry` for each connector; `reconcile` brings
 //! the second to the first. Standalone mode is a membership of one: all that is configured runs here.
 
+pub mod auto_restart;
 mod cluster_requests;
 mod config_changes;
 mod connector_entry;
@@ -33,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auto_restart::AutoRestart;
 use connector_entry::{ConnectorEntry, Instance, Waiter};
 use membership::{Group, Membership};
 pub use membership::{GroupSettings, Holdings};
@@ -119,6 +121,8 @@ pub struct Herder {
     writes: VecDeque<(OperationId, ConfigWrite)>,
     /// Health requests that cannot be answered yet.
     probes: Vec<Reply<Answer<()>>>,
+    /// What has failed and is to start again by itself.
+    auto_restart: AutoRestart,
 }
 
 impl Herder {
@@ -142,6 +146,7 @@ impl Herder {
             writing: None,
             writes: VecDeque::new(),
             probes: Vec::new(),
+            auto_restart: AutoRestart::default(),
         }
     }
 
@@ -271,6 +276,7 @@ impl Herder {
                 self.write_statuses(&name, effects);
                 self.publish(&name, effects);
                 self.forget_if_gone(&name);
+                self.restart_failed(now.instant, &name);
             }
             if !self.go_on_with_group(now, effects)
                 && !self.serve_waiting(effects)

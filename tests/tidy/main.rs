@@ -60,6 +60,7 @@ const PURE: &[&str] = &[
     "src/group/member/pulse.rs",
     "src/group/requests.rs",
     "src/herder/mod.rs",
+    "src/herder/auto_restart.rs",
     "src/herder/config_changes.rs",
     "src/herder/cluster_requests.rs",
     "src/herder/connector_entry.rs",

@@ -69,6 +69,7 @@ static ALL: LazyLock<Vec<WorkerKey>> = LazyLock::new(|| {
     all.extend(core());
     all.extend(topics_and_plugins());
     all.extend(metrics());
+    all.extend(auto_restart());
     all.extend(rest());
     all.extend(rest_limits());
     all.extend(super::keys_clients::keys());
@@ -187,6 +188,45 @@ fn metrics() -> Vec<WorkerKey> {
             ConfigKey::new("metric.reporters", List, Low, "Classes that report metrics inside a JVM.")
                 .default("org.apache.kafka.common.metrics.JmxReporter"),
         ),
+    ]
+}
+
+fn auto_restart() -> Vec<WorkerKey> {
+    use ConfigType::{Boolean, Int, Long};
+    let built = |name, kind, default, least: Option<i64>, doc: &str| {
+        let doc = format!("{doc} Connectors may say otherwise by the same name. An addition of herdsman.");
+        let key = ConfigKey::new(name, kind, Importance::Low, &doc).default(default);
+        WorkerKey::built(
+            Modes::Both,
+            match least {
+                Some(least) => key.at_least(least),
+                None => key,
+            },
+        )
+    };
+    vec![
+        built(
+            "auto.restart.enable",
+            Boolean,
+            "false",
+            None,
+            "Whether connectors and tasks that have failed are restarted.",
+        ),
+        built(
+            "auto.restart.max.restarts",
+            Int,
+            "-1",
+            Some(-1),
+            "How often in a row one of them is restarted; -1 without an end.",
+        ),
+        built(
+            "auto.restart.backoff.ms",
+            Long,
+            "60000",
+            Some(1),
+            "Before the restart after n others it waits n² + n times as long. One that has run longer than the wait that would be next begins to count anew.",
+        ),
+        built("auto.restart.backoff.max.ms", Long, "3600000", Some(1), "How long it waits at most."),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! The settings that the worker itself reads of a connector, with what depends on this worker and on the settings
 //! given: converters to choose from, and the keys of transforms and predicates.
 
-use super::{Outcome, Validator, aliased, class_keys, exactly_once, framework_def};
+use super::{Outcome, Validator, aliased, auto_restart, class_keys, exactly_once, framework_def};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigValue};
 use crate::api::registry::{ConnectorClass, VERSION};
@@ -78,7 +78,8 @@ fn enriched(validator: &Validator, class: &ConnectorClass, settings: &Settings) 
         }
         key
     });
-    aliased::define(&validator.registry, settings, ConfigDef::new().define_all(keys))
+    let def = aliased::define(&validator.registry, settings, ConfigDef::new().define_all(keys));
+    if auto_restart::are_set(settings) { def.define_all(auto_restart::keys()) } else { def }
 }
 
 /// The version of the connector, or of the converter that it, or else the worker, names.

@@ -528,5 +528,6 @@ fn the_settings_of_plug_ins_begin_with_their_own() {
 fn the_page_of_connector_settings_is_fresh() {
     use super::framework_def::{of_sinks, of_sources};
     use crate::config::reference::{check_page, connector_page};
-    check_page("connector-configs.md", &connector_page(&of_sources(), &of_sinks()));
+    let [sources, sinks] = [of_sources(), of_sinks()].map(|def| def.define_all(super::auto_restart::keys()));
+    check_page("connector-configs.md", &connector_page(&sources, &sinks));
 }

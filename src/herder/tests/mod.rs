@@ -1,5 +1,6 @@
 //! Stories about the herder, told with a fake outside whose every answer the story decides.
 
+mod auto_restart;
 mod changes;
 mod fencing;
 mod group;

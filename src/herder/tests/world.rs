@@ -292,6 +292,10 @@ impl World {
         view.iter().flat_map(|view| &view.topics).map(|topic| topic.to_string()).collect()
     }
 
+    pub(super) fn herder(&self) -> &Herder {
+        &self.herder
+    }
+
     /// What the herder says it waits for.
     pub(super) fn stage(&self) -> String {
         self.herder.stage().map_or_else(|| "nothing".to_owned(), |stage| stage.to_string())

@@ -77,6 +77,29 @@ fn a_worker_joins_when_a_task_that_there_is_no_longer_has_ended() {
 }
 
 #[test]
+fn a_worker_restarts_what_failed_as_long_as_it_is_its_own() {
+    let mut member = Member::new();
+    member.event(HerderEvent::Topics(TopicsEvent::Read));
+    member.joins_with();
+    let settings = [("connector.class", CLASS), ("auto.restart.enable", "true")];
+    let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let connector = ConfigRecord::Connector { name: "a".into(), settings: stored(Settings::from(settings)) };
+    member.read([vec![connector], tasks_of("a", 2)].concat());
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[("a", 0)]);
+    assert_eq!(member.called(), "start a-0");
+    let fails = || TaskEventKind::Failed { trace: "bad record".to_owned() };
+    member.task("a", 0, 1, fails());
+    assert_eq!(member.called(), "start a-0", "only what this worker has");
+    member.task("a", 0, 2, fails());
+    member.pass(Duration::from_secs(119));
+    assert_eq!(member.called(), "");
+    member.group(GroupEvent::CoordinatorUnreachable { why: "it is gone".to_owned() });
+    member.pass(Duration::from_secs(100_000));
+    assert_eq!(member.called(), "", "it may run elsewhere by now");
+}
+
+#[test]
 fn one_change_is_written_after_another() {
     let mut member = Member::leading();
     member.read([vec![known("a")], tasks_of("a", 1)].concat());
