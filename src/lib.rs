@@ -40,6 +40,8 @@ pub mod kafka;
 #[doc(hidden)]
 pub mod logging;
 #[doc(hidden)]
+pub mod metrics;
+#[doc(hidden)]
 pub mod plugins;
 #[doc(hidden)]
 pub mod rest;

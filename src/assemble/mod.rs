@@ -21,15 +21,17 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use crate::api::config_def::{ConfigError, ConfigErrors};
+use crate::api::ids::WorkerId;
 use crate::api::registry::Registry;
 use crate::config::client::translate;
 use crate::config::worker::{
-    AutoRestartConfig, DistributedConfig, ExactlyOnceSupport, StandaloneConfig, WorkerConfig,
+    AutoRestartConfig, ConverterConfig, DistributedConfig, ExactlyOnceSupport, StandaloneConfig, WorkerConfig,
 };
 use crate::connector::Connectors;
 use crate::connector::validation::{ValidationContext, Validator, WorkerConverters};
 use crate::health::{HealthState, SharedPhase, StageBoard};
 use crate::herder::auto_restart::RestartPolicy;
+use crate::herder::meter::HerderMeter;
 use crate::herder::msg::{CommandLineConnector, Exit, HerderError, HerderEvent, Request};
 use crate::herder::tick_thread::{INBOX_EVENTS_MAX, Shared, TickThread};
 use crate::herder::view::Views;
@@ -37,6 +39,7 @@ use crate::herder::{Herder, HerderSettings, Random};
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::fault::KafkaFault;
 use crate::logging::levels::Levels;
+use crate::metrics::{ConverterClasses, Metrics, MetricsParts};
 use crate::rest::api::{Mode, RestApi, RestParts, WorkerFacts};
 use crate::rest::forward::WorkerClient;
 use crate::rest::server::{BoundServer, HttpServer};
@@ -47,6 +50,7 @@ use crate::stdx::time::{Clock, Deadline};
 use crate::store::file_offsets::FileOffsetStore;
 use crate::store::offset_store::OffsetStore;
 use crate::systemd::Notifier;
+use crate::task::counters::TaskBoard;
 use crate::task::plan::{OffsetStoreSlot, TaskPlanner};
 use crate::task::runner::TaskRunner;
 use crate::task::{TaskEvent, TaskEventKind, Tasks};
@@ -189,7 +193,8 @@ impl Worker {
         let parts = Parts::new(worker, registry, inbox.clone(), cluster.as_deref());
         let (url, worker_id) = listeners::advertised(&parts.config.rest, listeners.addresses());
         let client = cluster.is_some().then(|| listeners::worker_client(&parts.config.rest));
-        let api = parts.rest_api(url.clone(), Arc::clone(&levels), client.clone())?;
+        let metrics = parts.metrics(&worker_id, cluster.as_deref());
+        let api = parts.rest_api(url.clone(), (Arc::clone(&levels), metrics), client.clone())?;
         let http = listeners.serve(Arc::new(api)).map_err(StartError::Rest)?;
         let settings = HerderSettings {
             worker: worker_id.clone(),
@@ -325,10 +330,13 @@ impl Parts {
             idle: JOB_THREAD_REST,
             stack_bytes: PLUGIN_STACK_BYTES,
         };
+        let windows = config.metric_windows;
         let shared = Shared {
             phase: Arc::new(SharedPhase::default()),
             stages: Arc::new(StageBoard::new(Clock.now())),
             views: Arc::new(Views::default()),
+            meter: Arc::new(HerderMeter::new(windows, Clock.now().instant)),
+            tasks: Arc::new(TaskBoard::new(windows)),
         };
         let jobs = Pool::new("connector", limits);
         let planner = Arc::new(planner);
@@ -346,10 +354,27 @@ impl Parts {
         }
     }
 
+    fn metrics(&self, worker: &WorkerId, group: Option<&DistributedConfig>) -> Metrics {
+        let class = |converter: &ConverterConfig| converter.class.clone();
+        Metrics::new(MetricsParts {
+            worker: worker.clone(),
+            client_id: group.map(|group| group.member_client_id(worker)).unwrap_or_default(),
+            started: Clock.now().wall,
+            herder: self.shared.clone(),
+            inbox: self.inbox.clone(),
+            registry: Arc::clone(&self.registry),
+            converters: ConverterClasses {
+                key: class(&self.config.key_converter),
+                value: class(&self.config.value_converter),
+                header: class(&self.config.header_converter),
+            },
+        })
+    }
+
     fn rest_api(
         &self,
         advertised_url: String,
-        levels: Arc<Levels>,
+        (levels, metrics): (Arc<Levels>, Metrics),
         client: Option<WorkerClient>,
     ) -> Result<RestApi, StartError> {
         let mode = client.map_or(Mode::Standalone, Mode::Distributed);
@@ -359,6 +384,7 @@ impl Parts {
             validator: Arc::clone(&self.validator),
             pool: self.jobs.clone(),
             levels,
+            metrics: Arc::new(metrics),
             worker: WorkerFacts { kafka_cluster_id: Arc::clone(&self.cluster), advertised_url },
             settings: listeners::api_settings(&self.config, mode).map_err(|why| {
                 let key = "access.control.allow.origin";
@@ -390,6 +416,7 @@ impl Parts {
         let providers = Arc::new(self.config.providers.clone());
         let offsets = OffsetDesk::new(Arc::clone(&self.planner));
         let tasks = Tasks::new(Arc::clone(runner), task_events).exactly_once(self.exactly_once);
+        let tasks = tasks.counted_on(Arc::clone(&self.shared.tasks));
         Hands {
             inbox: self.inbox.clone(),
             jobs: self.jobs.clone(),

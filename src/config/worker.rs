@@ -29,6 +29,7 @@ use super::properties::{self, PropertiesError};
 use super::providers::{ConfigProviders, Environment, ProviderError};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigError, ConfigErrors, ParsedConfig, Password};
+use crate::stdx::sampled::Windows;
 use keys::{Mode, Support};
 
 /// Settings of a worker as they were written, references not resolved.
@@ -126,6 +127,10 @@ pub struct WorkerConfig {
     pub topic_tracking: bool,
     /// Whether that record may be reset over REST.
     pub topic_tracking_reset: bool,
+    /// How far back rates, averages and greatest values of metrics look.
+    pub metric_windows: Windows,
+    /// How often clients of tasks tell what they do; zero is never.
+    pub client_figures_interval: Duration,
     /// Restarts of what has failed.
     pub auto_restart: AutoRestartConfig,
     /// The REST server.
@@ -237,6 +242,8 @@ impl WorkerConfig {
                 topic_creation: parsed.get("topic.creation.enable")?,
                 topic_tracking: parsed.get("topic.tracking.enable")?,
                 topic_tracking_reset: parsed.get("topic.tracking.allow.reset")?,
+                metric_windows: metric_windows(parsed)?,
+                client_figures_interval: parsed.get("metrics.clients.interval.ms")?,
                 auto_restart: auto_restart(parsed)?,
                 rest: rest.clone(),
                 providers: providers.clone(),
@@ -282,6 +289,10 @@ fn auto_restart(parsed: &ParsedConfig) -> Result<AutoRestartConfig, ConfigError>
         backoff: parsed.get("auto.restart.backoff.ms")?,
         backoff_max: parsed.get("auto.restart.backoff.max.ms")?,
     })
+}
+
+fn metric_windows(parsed: &ParsedConfig) -> Result<Windows, ConfigError> {
+    Ok(Windows { length: parsed.get("metrics.sample.window.ms")?, count: parsed.get("metrics.num.samples")? })
 }
 
 fn plugin_path(parsed: &ParsedConfig) -> Result<Vec<PathBuf>, ConfigError> {

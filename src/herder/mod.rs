@@ -16,6 +16,7 @@ mod fencing;
 mod fencing_msg;
 mod leading;
 mod membership;
+pub mod meter;
 pub mod msg;
 mod offsets;
 mod operations;

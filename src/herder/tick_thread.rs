@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::Herder;
+use super::meter::{HerderMeter, Metering};
 use super::msg::{Effect, Effects, Exit, HerderEvent, Wakeup};
 use super::view::Views;
 use crate::health::{SharedPhase, Stage, StageBoard, StartupPhase};
 use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::Clock;
+use crate::task::counters::TaskBoard;
 
 /// How many events may wait for the tick thread. A sender that finds it full waits, up to its own deadline.
 pub const INBOX_EVENTS_MAX: usize = 4096;
@@ -46,6 +48,10 @@ pub struct Shared {
     pub stages: Arc<StageBoard>,
     /// What runs.
     pub views: Arc<Views>,
+    /// What the tick thread counts.
+    pub meter: Arc<HerderMeter>,
+    /// What tasks count.
+    pub tasks: Arc<TaskBoard>,
 }
 
 /// The running thread; dropping it ends the loop and waits for it.
@@ -67,7 +73,8 @@ impl TickThread {
     ) -> io::Result<(Self, Receiver<Exit>)> {
         let (stop, stopped) = bounded(0);
         let (exit, exits) = bounded(1);
-        let turns = Turns { herder, outside, shared, clock: Clock, exit };
+        let metering = Metering::new(Arc::clone(&shared.meter));
+        let turns = Turns { herder, outside, shared, metering, clock: Clock, exit };
         let inbox = Inbox(inbox);
         let thread =
             thread::spawn("tick", thread::PLUGIN_STACK_BYTES, move || turns.run(&inbox.0, &stopped))?;
@@ -89,6 +96,7 @@ struct Turns<O> {
     herder: Herder,
     outside: O,
     shared: Shared,
+    metering: Metering,
     clock: Clock,
     exit: Sender<Exit>,
 }
@@ -132,6 +140,7 @@ impl<O: Outside> Turns<O> {
         self.shared.stages.begin_turn(what, start);
         #[cfg(feature = "faults")]
         crate::faults::hold_while_told("tick");
+        self.metering.event(start.instant, &event);
         let mut effects = Effects::default();
         let wakeup = self.herder.tick(start, event, &mut effects);
         let now = self.clock.now();
@@ -144,6 +153,7 @@ impl<O: Outside> Turns<O> {
         self.shared.stages.end_turn();
         let end = self.clock.now().instant;
         let took = end.saturating_duration_since(start.instant);
+        self.metering.turned(end, took, &self.herder);
         if took > SLOW_TURN {
             log::warn!("the tick thread took {} ms for {what}: something in it blocks", took.as_millis());
         }
@@ -153,9 +163,14 @@ impl<O: Outside> Turns<O> {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "all but what is shared is for the outside")]
     fn carry_out(&mut self, effect: Effect, echo: &mut VecDeque<HerderEvent>) {
+        self.metering.effect(&effect);
         match effect {
             Effect::Phase(phase) => self.shared.phase.store(phase),
-            Effect::Publish(name, view) => self.shared.views.publish(name, view),
+            Effect::Publish(name, view) => {
+                let tasks = view.as_ref().map_or(0, |view| view.info.tasks.len());
+                self.shared.tasks.keep_tasks(&name, tasks);
+                self.shared.views.publish(name, view);
+            }
             // Holds one: the first reason to end is the one that counts.
             Effect::Exit(exit) => drop(self.exit.try_send(exit)),
             other => self.outside.carry_out(other, echo),

@@ -21,6 +21,7 @@ use crate::connector::validation::Validator;
 use crate::herder::msg::{Answer, HerderError, HerderEvent, Request};
 use crate::herder::tick_thread::Shared;
 use crate::logging::levels::Levels;
+use crate::metrics::Metrics;
 use crate::stdx::pool::Pool;
 use crate::stdx::reply::{Reply, reply};
 use crate::stdx::time::{Clock, Deadline};
@@ -43,7 +44,7 @@ pub struct ApiSettings {
     pub request_timeout: Duration,
     /// `rest.health.timeout.ms`: how long `GET /health` waits at most; 10 s in KIP-1017.
     pub health_timeout: Duration,
-    /// Where `/admin` is served.
+    /// Where `/admin` and `/metrics` are served.
     pub admin: AdminMode,
     /// `topic.tracking.enable`.
     pub topic_tracking: bool,
@@ -79,6 +80,8 @@ pub struct RestParts {
     pub pool: Pool,
     /// The levels of the log.
     pub levels: Arc<Levels>,
+    /// What the worker is measured by.
+    pub metrics: Arc<Metrics>,
     /// About this worker.
     pub worker: WorkerFacts,
     /// How the API behaves.

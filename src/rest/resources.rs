@@ -4,6 +4,7 @@ mod connectors;
 mod health;
 mod internal;
 mod loggers;
+mod metrics;
 mod offsets;
 mod plugins;
 
@@ -25,6 +26,7 @@ pub(super) fn answer(api: &RestApi, route: Route, request: &HttpRequest) -> Resu
         Route::Options { allow, wants_text } => Ok(options(allow, wants_text)),
         Route::ServerInfo => server_info(api),
         Route::Health(query) => health::get(api, query),
+        Route::Metrics(names) => Ok(metrics::get(api, names)),
         Route::ListConnectors(expand) => connectors::list(api, expand),
         Route::CreateConnector => connectors::create(&errand()?),
         Route::Connector(name) => connectors::get(api, name),

@@ -13,17 +13,18 @@ use std::time::Duration;
 
 use super::http::{HttpRequest, ListenerLabel, Method};
 use crate::api::ids::ConnectorName;
+use crate::metrics::Names;
 use crate::store::config_state::RestartScope;
 pub(super) use passage::{Passage, passage};
 pub(super) use path::encode_segment;
 use query::Query;
 
-/// Where `/admin/…` is served.
+/// Where `/admin/…` and `/metrics` are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminMode {
     /// `admin.listeners` is not set: on the main listeners.
     WithMain,
-    /// `admin.listeners` is empty: nowhere.
+    /// `admin.listeners` is empty: `/admin/…` nowhere, `/metrics` on the main listeners.
     Off,
     /// `admin.listeners` names listeners: only there, and nothing else is served there.
     Separate,
@@ -62,6 +63,7 @@ pub(super) enum Route {
     },
     ServerInfo,
     Health(HealthQuery),
+    Metrics(Names),
     ListConnectors(Option<Expand>),
     CreateConnector,
     Connector(ConnectorName),
@@ -157,7 +159,7 @@ pub(super) fn route(request: &HttpRequest, admin: AdminMode) -> Result<Route, Re
     };
     let route = lookup(&segments, verb, &query).ok_or(Refusal::MethodNotAllowed { allow })??;
     media::check_content_type(request, route.body())?;
-    if !media::accepts(request, "application", "json") {
+    if route.is_json() && !media::accepts(request, "application", "json") {
         return Err(Refusal::NotAcceptable);
     }
     Ok(route)
@@ -165,11 +167,14 @@ pub(super) fn route(request: &HttpRequest, admin: AdminMode) -> Result<Route, Re
 
 /// Whether the listener serves that path at all.
 fn is_served(segments: &[&str], listener: ListenerLabel, admin: AdminMode) -> bool {
-    let is_admin = segments.first() == Some(&"admin");
+    let (is_admin, is_metrics) = (segments.first() == Some(&"admin"), segments == ["metrics"]);
     match (listener, admin) {
         (ListenerLabel::Main, AdminMode::WithMain) => true,
-        (ListenerLabel::Main, AdminMode::Off | AdminMode::Separate) => !is_admin,
-        (ListenerLabel::Admin, AdminMode::WithMain | AdminMode::Off | AdminMode::Separate) => is_admin,
+        (ListenerLabel::Main, AdminMode::Off) => !is_admin,
+        (ListenerLabel::Main, AdminMode::Separate) => !is_admin && !is_metrics,
+        (ListenerLabel::Admin, AdminMode::WithMain | AdminMode::Off | AdminMode::Separate) => {
+            is_admin || is_metrics
+        }
     }
 }
 
@@ -192,6 +197,7 @@ fn lookup(segments: &[&str], verb: Verb, query: &Query) -> Option<Result<Route, 
     let route = match (segments, verb) {
         ([], Verb::Get) => Route::ServerInfo,
         (["health"], Verb::Get) => return Some(health(query)),
+        (["metrics"], Verb::Get) => return Some(metrics(query)),
         (["connectors"], Verb::Get) => Route::ListConnectors(expand(query)),
         (["connectors"], Verb::Post) => Route::CreateConnector,
         (["connectors", name, rest @ ..], _) => return of_connector((*name).into(), rest, verb, query),
@@ -289,6 +295,14 @@ fn health(query: &Query) -> Result<Route, Refusal> {
     Ok(Route::Health(HealthQuery { timeout, verbose: query.flag("verbose") }))
 }
 
+fn metrics(query: &Query) -> Result<Route, Refusal> {
+    let Some(word) = query.first("names") else { return Ok(Route::Metrics(Names::default())) };
+    Names::from_word(word).map(Route::Metrics).ok_or_else(|| {
+        let words = Names::ALL.map(|(word, _)| word).join(" or ");
+        Refusal::BadRequest(format!("The parameter names must be {words}, and not '{word}'"))
+    })
+}
+
 fn level_scope(query: &Query) -> LevelScope {
     match query.first("scope") {
         None => LevelScope::Worker,
@@ -320,6 +334,7 @@ impl Route {
             Route::Options { .. }
             | Route::ServerInfo
             | Route::Health(_)
+            | Route::Metrics(_)
             | Route::SubmitTasks(_)
             | Route::Fence(_) => Body::Any,
             Route::CreateConnector
@@ -350,6 +365,11 @@ impl Route {
             | Route::Loggers
             | Route::Logger(_) => Body::JsonOrNone,
         }
+    }
+
+    /// Whether the answer is JSON, which the client has to take.
+    fn is_json(&self) -> bool {
+        !matches!(self, Route::Metrics(_))
     }
 
     /// Whether other workers send it, signed by a key of their own: it needs no user.

@@ -25,6 +25,7 @@ use crate::herder::view::{
 };
 use crate::logging::level::LogLevel;
 use crate::logging::levels::Levels;
+use crate::metrics::{ConverterClasses, Metrics, MetricsParts};
 use crate::stdx::pool::{Pool, PoolLimits};
 use crate::stdx::reply::Reply;
 use crate::stdx::thread::STACK_BYTES;
@@ -61,7 +62,18 @@ impl Fixture {
             phase: Arc::new(SharedPhase::default()),
             stages: Arc::new(StageBoard::new(Clock.now())),
             views: Arc::new(Views::default()),
+            meter: Arc::default(),
+            tasks: Arc::default(),
         };
+        let metrics = Metrics::new(MetricsParts {
+            worker: WorkerId::new("w:8083"),
+            client_id: String::new(),
+            started: Clock.now().wall,
+            herder: herder.clone(),
+            inbox: sender.clone(),
+            registry: Arc::default(),
+            converters: ConverterClasses::default(),
+        });
         let class = || "org.apache.kafka.connect.json.JsonConverter".to_owned();
         let context = ValidationContext {
             providers: Arc::default(),
@@ -73,6 +85,7 @@ impl Fixture {
         };
         let api = RestApi::new(RestParts {
             inbox: sender,
+            metrics: Arc::new(metrics),
             herder: herder.clone(),
             validator: Arc::new(Validator::new(Arc::new(Registry::new()), context)),
             pool: Pool::new("plugin", PoolLimits { threads_max: 1, idle: SOON, stack_bytes: STACK_BYTES }),

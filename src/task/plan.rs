@@ -7,6 +7,7 @@ mod sources;
 mod transforms;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 pub use sources::{GroupPlans, SourceOffsets};
 
@@ -84,6 +85,10 @@ impl TaskPlanner {
                 let client = layers.sink_consumer(task.id.connector.as_str(), task.id.index);
                 (work, client.map_err(refused)?)
             }
+        };
+        let client = match self.config.client_figures_interval {
+            Duration::ZERO => client,
+            interval => client.with("statistics.interval.ms", interval.as_millis().to_string()),
         };
         Ok(TaskSpec {
             id: task.id.clone(),

@@ -25,6 +25,7 @@ mod failures;
 mod hanging;
 mod health;
 mod kafka;
+mod metrics;
 mod mixed;
 mod own_kafka;
 #[path = "../conformance/recorded.rs"]

@@ -327,3 +327,19 @@ fn what_is_published_is_answered_before_the_worker_has_started_and_all_else_is_h
         assert!(!deadline.passed(Clock.now().instant), "requests are still held");
     }
 }
+
+#[test]
+fn metrics_are_for_who_may_ask() {
+    let worker = Worker::new(|settings| {
+        let users = [("ann".to_owned(), Password::new("pw"))];
+        settings.basic_auth = Some(BasicAuth { users: users.into() });
+    });
+    let ask = |listener, headers: &[(&str, &str)]| worker.ask_on(listener, "GET", "/metrics", headers, b"");
+    assert_eq!(ask(ListenerLabel::Main, &[]).status, 401);
+    // ann:pw
+    let allowed = ask(ListenerLabel::Main, &[("Authorization", "Basic YW5uOnB3"), ("Accept", "text/plain")]);
+    assert_eq!(allowed.status, 200);
+    assert_eq!(header(&allowed, "Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(allowed.body.starts_with(b"# HELP "));
+    assert_eq!(ask(ListenerLabel::Admin, &[]).status, 200);
+}

@@ -27,6 +27,7 @@ use herdsman::herder::view::Views;
 use herdsman::herder::{Herder, HerderSettings, Random};
 use herdsman::logging::level::LogLevel;
 use herdsman::logging::levels::Levels;
+use herdsman::metrics::{ConverterClasses, Metrics, MetricsParts};
 use herdsman::rest::api::{ApiSettings, Mode, RestApi, RestParts, WorkerFacts};
 use herdsman::rest::http::{Handler, HttpRequest, HttpResponse, ListenerLabel, Method, Origin};
 use herdsman::rest::router::AdminMode;
@@ -166,10 +167,20 @@ fn rest_parts(
     settings: ApiSettings,
 ) -> RestParts {
     let limits = PoolLimits { threads_max: 4, idle: SOON, stack_bytes: PLUGIN_STACK_BYTES };
+    let metrics = Metrics::new(MetricsParts {
+        worker: WorkerId::new("127.0.0.1:8083"),
+        client_id: String::new(),
+        started: Clock.now().wall,
+        herder: herder.clone(),
+        inbox: inbox.clone(),
+        registry: Arc::new(registry()),
+        converters: ConverterClasses::default(),
+    });
     RestParts {
         inbox,
         herder,
         validator,
+        metrics: Arc::new(metrics),
         pool: Pool::new("plugin", limits),
         levels: Arc::new(Levels::new(LogLevel::Info)),
         worker: WorkerFacts { kafka_cluster_id: Arc::new(OnceLock::new()), advertised_url: url.to_owned() },
@@ -197,6 +208,8 @@ fn shared() -> Shared {
         phase: Arc::new(SharedPhase::default()),
         stages: Arc::new(StageBoard::new(Clock.now())),
         views: Arc::new(Views::default()),
+        meter: Arc::default(),
+        tasks: Arc::default(),
     }
 }
 

@@ -28,7 +28,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connector", &["api", "config", "stdx"]),
     ("task", &["api", "config", "kafka", "store", "stdx"]),
     ("herder", &["api", "connector", "faults", "group", "health", "store", "stdx", "task"]),
-    ("rest", &["api", "config", "connector", "health", "herder", "logging", "stdx", "store"]),
+    ("metrics", &["api", "health", "herder", "stdx", "task"]),
+    ("rest", &["api", "config", "connector", "health", "herder", "logging", "metrics", "stdx", "store"]),
     // What puts the parts together may use all of them.
     ("assemble", &["*"]),
     ("cli", &["*"]),

@@ -162,29 +162,47 @@ fn topics_and_plugins() -> Vec<WorkerKey> {
 fn metrics() -> Vec<WorkerKey> {
     use ConfigType::{Int, List, Long, String};
     use Importance::Low;
-    let recognised = |key| WorkerKey::recognised(Modes::Both, "this version keeps no metrics", key);
+    let built = |key| WorkerKey::built(Modes::Both, key);
+    let recognised = |instead, key| WorkerKey::recognised(Modes::Both, instead, key);
     vec![
-        recognised(
+        built(
             ConfigKey::new(
                 "metrics.sample.window.ms",
                 Long,
                 Low,
-                "The window over which rates are computed.",
+                "How long the windows are over which metrics have rates, averages and greatest values.",
             )
             .default("30000")
             .at_least(0),
         ),
-        recognised(
-            ConfigKey::new("metrics.num.samples", Int, Low, "How many windows are kept.")
-                .default("2")
-                .at_least(1),
+        built(
+            ConfigKey::new(
+                "metrics.num.samples",
+                Int,
+                Low,
+                "How many of these windows are looked at. More than 100 count as 100.",
+            )
+            .default("2")
+            .at_least(1),
+        ),
+        built(
+            ConfigKey::new(
+                "metrics.clients.interval.ms",
+                Int,
+                Low,
+                "How often the producers and consumers of tasks tell librdkafka's numbers for the metrics of clients; 0 is never. An addition of herdsman.",
+            )
+            .default("0")
+            .validator(Validator::Between(0, 86_400_000)),
         ),
         recognised(
+            "all metrics are of the level INFO",
             ConfigKey::new("metrics.recording.level", String, Low, "The level of detail of metrics.")
                 .default("INFO")
                 .one_of(&["INFO", "DEBUG"]),
         ),
         recognised(
+            "GET /metrics has them for Prometheus",
             ConfigKey::new("metric.reporters", List, Low, "Classes that report metrics inside a JVM.")
                 .default("org.apache.kafka.common.metrics.JmxReporter"),
         ),

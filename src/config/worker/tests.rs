@@ -102,7 +102,7 @@ fn notes_tell_what_does_nothing() {
     let notes = load(&[
         ("internal.key.converter", "x"),
         ("internal.key.converter.schemas.enable", "false"),
-        ("metrics.num.samples", "3"),
+        ("topic.creation.enable", "false"),
         ("metrics.recording.level", "INFO"),
         ("group.id", "g"),
         ("offset.flush.intervall.ms", "1"),
@@ -115,7 +115,7 @@ fn notes_tell_what_does_nothing() {
         [
             "The settings internal.key.converter, internal.key.converter.schemas.enable are ignored: internal data is \
              always JSON without schemas. Remove them.",
-            "metrics.num.samples is known but not built yet: this version keeps no metrics",
+            "topic.creation.enable is known but not built yet: this version leaves the creation of topics to the broker",
             "These worker settings are not known and do nothing: offset.flush.intervall.ms (did you mean \
              offset.flush.interval.ms?)",
         ]

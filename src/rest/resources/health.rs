@@ -19,6 +19,7 @@ pub(super) fn get(api: &RestApi, query: HealthQuery) -> Result<HttpResponse, Api
     let timeout = query.timeout.map_or(longest, |timeout| timeout.min(longest));
     let answered = api.probe.ask(&api.parts.inbox, api.clock, api.clock.deadline(timeout));
     let state = HealthState::of(api.parts.herder.phase.load(), answered);
+    api.parts.metrics.health_answered(state);
     let body = HealthBody::new(state, query.verbose.then(|| details(api)));
     match serde_json::to_vec_pretty(&body) {
         Ok(body) => Ok(HttpResponse::json(health_status(state), body)),

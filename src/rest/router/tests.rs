@@ -28,6 +28,8 @@ fn every_path_has_its_route() {
         ("GET /", Route::ServerInfo),
         ("HEAD /", Route::ServerInfo),
         ("GET /health", Route::Health(HealthQuery::default())),
+        ("GET /metrics", Route::Metrics(Names::Strimzi)),
+        ("GET /metrics/?names=confluent", Route::Metrics(Names::Confluent)),
         ("GET /connectors", Route::ListConnectors(None)),
         ("HEAD /connectors", Route::ListConnectors(None)),
         ("POST /connectors", Route::CreateConnector),
@@ -253,6 +255,10 @@ fn listeners_serve_their_own_paths() {
         ("/health", Admin, Separate, false),
         ("/connectors", Admin, Separate, false),
         ("/connectors", Main, Separate, true),
+        ("/metrics", Main, WithMain, true),
+        ("/metrics", Main, Off, true),
+        ("/metrics", Main, Separate, false),
+        ("/metrics", Admin, Separate, true),
     ];
     for (path, listener, mode, served) in table {
         let found = route(&request(&format!("GET {path}"), &[], "", listener), mode);
@@ -309,7 +315,12 @@ fn types_wanted() {
         let found = route(&request, AdminMode::WithMain);
         assert_eq!(found.is_ok(), ok, "{accept}");
         assert!(ok || found == Err(Refusal::NotAcceptable), "{accept}: {found:?}");
+        let request = super::tests::request("GET /metrics", &[("Accept", accept)], "", ListenerLabel::Main);
+        let found = route(&request, AdminMode::WithMain);
+        assert_eq!(found, Ok(Route::Metrics(Names::Strimzi)), "there is one form only");
     }
+    let found = plain("GET /metrics?names=other");
+    assert_eq!(found, bad("The parameter names must be strimzi or confluent, and not 'other'"));
 }
 
 proptest::proptest! {
