@@ -157,7 +157,7 @@ impl Classes {
             key_converter: converter("key.converter", &parts.converters.key),
             value_converter: converter("value.converter", &parts.converters.value),
             header_converter: converter("header.converter", &parts.converters.header),
-            version: class.map(|class| class.version()),
+            version: class.map(|class| class.plugin().version()),
         }
     }
 }
