@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("herdsman", "apache")
 STRING = "org.apache.kafka.connect.storage.StringConverter"
 JSON = "org.apache.kafka.connect.json.JsonConverter"
+# After which a group has forgotten a member that was killed: `session.timeout.ms`, and some.
+FORGOTTEN_SECONDS = 12
 
 
 def free_port():
@@ -151,7 +153,12 @@ class Worker:
     def leave(self):
         """Stops as an operator would, so that a group knows at once."""
         os.kill(self.pid(), signal.SIGTERM)
-        self.process.wait(60)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            print(f"  {self.kind} does not end: killed", flush=True)
+            os.killpg(self.process.pid, signal.SIGKILL)
+            time.sleep(FORGOTTEN_SECONDS)
 
     def __enter__(self):
         return self
