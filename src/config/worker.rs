@@ -335,7 +335,7 @@ fn notes(settings: &Settings, mode: Mode) -> Vec<String> {
                 !value.trim().is_empty() && Some(value.trim()) != entry.key.default_text()
             })
         {
-            notes.push(format!("{} is known but not built yet: {instead}", entry.key.name));
+            notes.push(format!("{} has no effect here: {instead}", entry.key.name));
         }
     }
     if let Some(warning) = unknown::warning(settings) {

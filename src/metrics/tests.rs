@@ -134,6 +134,12 @@ fn a_task_as_prometheus_reads_it() {
         # HELP kafka_connect_connector_task_connector_class The class of its connector.
         # TYPE kafka_connect_connector_task_connector_class gauge
         kafka_connect_connector_task_connector_class{connector="orders \"eu\"",task="0",connector_class="x.Y"} 1
+        # HELP kafka_connect_connector_task_connector_version The version of the class of its connector.
+        # TYPE kafka_connect_connector_task_connector_version gauge
+        kafka_connect_connector_task_connector_version{connector="orders \"eu\"",task="0",connector_version="1"} 1
+        # HELP kafka_connect_connector_task_task_version The version of its class.
+        # TYPE kafka_connect_connector_task_task_version gauge
+        kafka_connect_connector_task_task_version{connector="orders \"eu\"",task="0",task_version="1"} 1
         # HELP kafka_connect_connector_task_running_ratio The share of its time that it was running, 0 to 1.
         # TYPE kafka_connect_connector_task_running_ratio gauge
         kafka_connect_connector_task_running_ratio{connector="orders \"eu\"",task="0"} 0.75

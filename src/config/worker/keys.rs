@@ -39,7 +39,7 @@ impl Modes {
 pub enum Support {
     /// It has.
     Built,
-    /// It is read and checked, but has no effect; the text completes «… is known but not built yet: ».
+    /// It is read and checked, but has no effect; the text completes «… has no effect here: ».
     Recognised(&'static str),
 }
 

@@ -12,7 +12,7 @@ fn tls() -> Vec<WorkerKey> {
     use ConfigType::{Class, List, Password, String};
     use Importance::{High, Low, Medium};
     let built = |key| WorkerKey::built(Modes::Both, key);
-    let jvm = |key| WorkerKey::recognised(Modes::Both, "it selects code of a JVM and has no effect", key);
+    let jvm = |key| WorkerKey::recognised(Modes::Both, "it selects code of a JVM", key);
     vec![
         built(ConfigKey::new("ssl.protocol", String, Medium, "The newest TLS version; see `ssl.enabled.protocols`, which decides.").default("TLSv1.3")),
         built(ConfigKey::new("ssl.enabled.protocols", List, Medium, "The TLS versions that may be used.").default("TLSv1.2,TLSv1.3")),

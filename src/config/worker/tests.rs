@@ -102,7 +102,7 @@ fn notes_tell_what_does_nothing() {
     let notes = load(&[
         ("internal.key.converter", "x"),
         ("internal.key.converter.schemas.enable", "false"),
-        ("topic.creation.enable", "false"),
+        ("metric.reporters", "com.acme.Reporter"),
         ("metrics.recording.level", "INFO"),
         ("group.id", "g"),
         ("offset.flush.intervall.ms", "1"),
@@ -115,7 +115,7 @@ fn notes_tell_what_does_nothing() {
         [
             "The settings internal.key.converter, internal.key.converter.schemas.enable are ignored: internal data is \
              always JSON without schemas. Remove them.",
-            "topic.creation.enable is known but not built yet: this version leaves the creation of topics to the broker",
+            "metric.reporters has no effect here: GET /metrics has them for Prometheus",
             "These worker settings are not known and do nothing: offset.flush.intervall.ms (did you mean \
              offset.flush.interval.ms?)",
         ]
