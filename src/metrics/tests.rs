@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 
 use super::exposition::{Exposition, Labels};
 use super::table::{self, Classes, ConnectorSubject, TaskCounts, TaskSubject};
@@ -127,95 +127,7 @@ fn a_task_as_prometheus_reads_it() {
     let labels = Labels::none().with("connector", "orders \"eu\"").with("task", "0");
     let mut out = Exposition::default();
     table::add(&mut out, Names::Strimzi, table::TASK, &[(labels, source_task())]);
-    expect![[r##"
-        # HELP kafka_connect_connector_task_status The state of a task: running, paused, failed, restarting or unassigned.
-        # TYPE kafka_connect_connector_task_status gauge
-        kafka_connect_connector_task_status{connector="orders \"eu\"",task="0",status="running"} 1
-        # HELP kafka_connect_connector_task_connector_class The class of its connector.
-        # TYPE kafka_connect_connector_task_connector_class gauge
-        kafka_connect_connector_task_connector_class{connector="orders \"eu\"",task="0",connector_class="x.Y"} 1
-        # HELP kafka_connect_connector_task_connector_version The version of the class of its connector.
-        # TYPE kafka_connect_connector_task_connector_version gauge
-        kafka_connect_connector_task_connector_version{connector="orders \"eu\"",task="0",connector_version="1"} 1
-        # HELP kafka_connect_connector_task_task_version The version of its class.
-        # TYPE kafka_connect_connector_task_task_version gauge
-        kafka_connect_connector_task_task_version{connector="orders \"eu\"",task="0",task_version="1"} 1
-        # HELP kafka_connect_connector_task_running_ratio The share of its time that it was running, 0 to 1.
-        # TYPE kafka_connect_connector_task_running_ratio gauge
-        kafka_connect_connector_task_running_ratio{connector="orders \"eu\"",task="0"} 0.75
-        # HELP kafka_connect_connector_task_pause_ratio The share of its time that it was paused, 0 to 1.
-        # TYPE kafka_connect_connector_task_pause_ratio gauge
-        kafka_connect_connector_task_pause_ratio{connector="orders \"eu\"",task="0"} 0.25
-        # HELP kafka_connect_connector_task_batch_size_avg The average size of the latest batches that were polled or offered to the task.
-        # TYPE kafka_connect_connector_task_batch_size_avg gauge
-        kafka_connect_connector_task_batch_size_avg{connector="orders \"eu\"",task="0"} 100
-        # HELP kafka_connect_connector_task_batch_size_max The largest of them.
-        # TYPE kafka_connect_connector_task_batch_size_max gauge
-        kafka_connect_connector_task_batch_size_max{connector="orders \"eu\"",task="0"} 150
-        # HELP kafka_connect_connector_task_offset_commit_avg_time_ms How long the latest commits took on average that succeeded.
-        # TYPE kafka_connect_connector_task_offset_commit_avg_time_ms gauge
-        kafka_connect_connector_task_offset_commit_avg_time_ms{connector="orders \"eu\"",task="0"} 1.5
-        # HELP kafka_connect_connector_task_offset_commit_max_time_ms How long the longest of them took.
-        # TYPE kafka_connect_connector_task_offset_commit_max_time_ms gauge
-        kafka_connect_connector_task_offset_commit_max_time_ms{connector="orders \"eu\"",task="0"} 2.5
-        # HELP kafka_connect_connector_task_offset_commit_success_percentage The share of the latest commits that succeeded, 0 to 1.
-        # TYPE kafka_connect_connector_task_offset_commit_success_percentage gauge
-        kafka_connect_connector_task_offset_commit_success_percentage{connector="orders \"eu\"",task="0"} 0.75
-        # HELP kafka_connect_connector_task_offset_commit_failure_percentage The share of the latest commits that failed, 0 to 1.
-        # TYPE kafka_connect_connector_task_offset_commit_failure_percentage gauge
-        kafka_connect_connector_task_offset_commit_failure_percentage{connector="orders \"eu\"",task="0"} 0.25
-        # HELP kafka_connect_source_task_source_record_poll_total Records that were polled.
-        # TYPE kafka_connect_source_task_source_record_poll_total counter
-        kafka_connect_source_task_source_record_poll_total{connector="orders \"eu\"",task="0"} 1000
-        # HELP kafka_connect_source_task_source_record_poll_rate Records polled lately.
-        # TYPE kafka_connect_source_task_source_record_poll_rate gauge
-        kafka_connect_source_task_source_record_poll_rate{connector="orders \"eu\"",task="0"} 10
-        # HELP kafka_connect_source_task_source_record_write_total Records that Kafka has acknowledged.
-        # TYPE kafka_connect_source_task_source_record_write_total counter
-        kafka_connect_source_task_source_record_write_total{connector="orders \"eu\"",task="0"} 900
-        # HELP kafka_connect_source_task_source_record_write_rate Records acknowledged lately.
-        # TYPE kafka_connect_source_task_source_record_write_rate gauge
-        kafka_connect_source_task_source_record_write_rate{connector="orders \"eu\"",task="0"} 10
-        # HELP kafka_connect_source_task_poll_batch_avg_time_ms How long the latest polls took on average that gave records.
-        # TYPE kafka_connect_source_task_poll_batch_avg_time_ms gauge
-        kafka_connect_source_task_poll_batch_avg_time_ms{connector="orders \"eu\"",task="0"} 0.25
-        # HELP kafka_connect_source_task_poll_batch_max_time_ms How long the longest of them took.
-        # TYPE kafka_connect_source_task_poll_batch_max_time_ms gauge
-        kafka_connect_source_task_poll_batch_max_time_ms{connector="orders \"eu\"",task="0"} 0.7
-        # HELP kafka_connect_source_task_source_record_active_count Records that were polled and are not finished.
-        # TYPE kafka_connect_source_task_source_record_active_count gauge
-        kafka_connect_source_task_source_record_active_count{connector="orders \"eu\"",task="0"} 100
-        # HELP kafka_connect_source_task_source_record_active_count_avg How many that were lately on average.
-        # TYPE kafka_connect_source_task_source_record_active_count_avg gauge
-        kafka_connect_source_task_source_record_active_count_avg{connector="orders \"eu\"",task="0"} 100
-        # HELP kafka_connect_source_task_source_record_active_count_max How many that were lately at most.
-        # TYPE kafka_connect_source_task_source_record_active_count_max gauge
-        kafka_connect_source_task_source_record_active_count_max{connector="orders \"eu\"",task="0"} 150
-        # HELP kafka_connect_task_error_total_record_failures Tries to process a record that failed.
-        # TYPE kafka_connect_task_error_total_record_failures counter
-        kafka_connect_task_error_total_record_failures{connector="orders \"eu\"",task="0"} 0
-        # HELP kafka_connect_task_error_total_record_errors Records that could not be processed in the end.
-        # TYPE kafka_connect_task_error_total_record_errors counter
-        kafka_connect_task_error_total_record_errors{connector="orders \"eu\"",task="0"} 0
-        # HELP kafka_connect_task_error_total_records_skipped Records that were left out because of an error.
-        # TYPE kafka_connect_task_error_total_records_skipped counter
-        kafka_connect_task_error_total_records_skipped{connector="orders \"eu\"",task="0"} 3
-        # HELP kafka_connect_task_error_total_retries Tries that were repeated.
-        # TYPE kafka_connect_task_error_total_retries counter
-        kafka_connect_task_error_total_retries{connector="orders \"eu\"",task="0"} 0
-        # HELP kafka_connect_task_error_total_errors_logged Errors that were logged.
-        # TYPE kafka_connect_task_error_total_errors_logged counter
-        kafka_connect_task_error_total_errors_logged{connector="orders \"eu\"",task="0"} 0
-        # HELP kafka_connect_task_error_deadletterqueue_produce_requests Records for the dead letter queue.
-        # TYPE kafka_connect_task_error_deadletterqueue_produce_requests counter
-        kafka_connect_task_error_deadletterqueue_produce_requests{connector="orders \"eu\"",task="0"} 0
-        # HELP kafka_connect_task_error_deadletterqueue_produce_failures Records that the dead letter queue did not get.
-        # TYPE kafka_connect_task_error_deadletterqueue_produce_failures counter
-        kafka_connect_task_error_deadletterqueue_produce_failures{connector="orders \"eu\"",task="0"} 0
-        # HELP kafka_connect_task_error_last_error_timestamp When the latest error was, since 1970; 0 is never.
-        # TYPE kafka_connect_task_error_last_error_timestamp gauge
-        kafka_connect_task_error_last_error_timestamp{connector="orders \"eu\"",task="0"} 1700000000123
-    "##]].assert_eq(&out.into_text());
+    expect_file!["tests/task.txt"].assert_eq(&out.into_text());
 }
 
 #[test]
