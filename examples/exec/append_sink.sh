@@ -6,11 +6,14 @@
 #     topics=lines
 #     environment.OUT=/var/lib/app/records.jsonl
 
+: "${OUT:?environment.OUT names no file}"
 echo '{"ready":{}}' >&"$HERDSMAN_WRITE_FD"
 while read -r line <&"$HERDSMAN_READ_FD"; do
     case $line in
         '{"record":{"id":'*)
-            printf '%s\n' "$line" >>"$OUT"
+            # What could not be written must not be acknowledged: the worker starts the program again, and the record comes
+            # once more.
+            printf '%s\n' "$line" >>"$OUT" || exit 1
             id=${line#'{"record":{"id":'}
             echo "{\"ack\":{\"ids\":[${id%%,*}]}}" >&"$HERDSMAN_WRITE_FD"
             ;;

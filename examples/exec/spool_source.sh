@@ -8,6 +8,7 @@
 #
 # Files are to be moved into the folder, so that they are whole. What is in them must be one line.
 
+: "${SPOOL:?environment.SPOOL names no folder}"
 read -r start <&"$HERDSMAN_READ_FD"
 echo "begins with $start"
 echo '{"ready":{}}' >&"$HERDSMAN_WRITE_FD"

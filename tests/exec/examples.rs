@@ -65,6 +65,16 @@ fn spool_source_removes_what_kafka_has() {
 }
 
 #[test]
+fn append_sink_acknowledges_nothing_that_it_could_not_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sink =
+        Sink::start(folder.path(), &example("append_sink.sh"), &[("environment.OUT", "/dev/full")]).unwrap();
+    wait_for("the program ends", || sink.put(0, 3).err());
+    assert_eq!(sink.committed(), 0);
+    sink.task.stop().unwrap();
+}
+
+#[test]
 fn append_sink_acknowledges_each() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
