@@ -9,7 +9,7 @@ use super::consumers::{Consumers, Reading};
 use super::error::LogError;
 use super::handle::Request;
 use super::helper::{Ends, Helper, Job};
-use super::progress::{Progress, Target};
+use super::progress::{Progress, Target, shrunk};
 use super::{LogSink, LogStage, LogTopic, TopicSpec};
 use crate::kafka::fault::{FaultKind, KafkaFault};
 use crate::kafka::log_consumer::{PartitionRead, ReadFrom};
@@ -50,6 +50,8 @@ pub(super) struct Topic {
     /// Who waits for the ends to be listed, and those for whom they are being listed.
     unlisted: Vec<Waiter>,
     listing: Option<Vec<Waiter>>,
+    /// How far it was read when its ends were asked for last.
+    read_before: Vec<(i32, i64)>,
     /// The ends that the reading from the beginning is to come to.
     ends: Vec<i64>,
     backoff: Backoff,
@@ -123,6 +125,7 @@ impl Topic {
             early: Vec::new(),
             unlisted: Vec::new(),
             listing: None,
+            read_before: Vec::new(),
             ends: Vec::new(),
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
             due: None,
@@ -493,6 +496,7 @@ impl Topic {
         });
         if self.helper.take(Job::ListEnds { partitions, reading, readable }) {
             self.listing = Some(std::mem::take(&mut self.unlisted));
+            self.read_before = self.progress.offsets().collect();
         }
     }
 
@@ -514,11 +518,11 @@ impl Topic {
         } else {
             self.can_be_read();
         }
-        if let Some(shrunk) = self.progress.shrunk(&ends.all) {
+        if let Some(found) = shrunk(&self.read_before, &ends.all) {
             self.unlisted.extend(waiting);
             let why = format!(
                 "partition {} ends at offset {}, but was read up to {} already",
-                shrunk.partition, shrunk.end, shrunk.position
+                found.partition, found.end, found.position
             );
             return self.leave(&why, true, at);
         }

@@ -59,6 +59,15 @@ impl fmt::Display for Behind {
     }
 }
 
+/// A partition that ends before what was read of it: it is not the one that was read. `read` is how far that was when the
+/// ends were asked for: what was read since may be news.
+pub(super) fn shrunk(read: &[(i32, i64)], ends: &[i64]) -> Option<Shrunk> {
+    let partitions = read.iter().zip(ends);
+    partitions
+        .map(|((partition, position), end)| Shrunk { partition: *partition, position: *position, end: *end })
+        .find(|found| found.end < found.position)
+}
+
 impl<T> Default for Progress<T> {
     fn default() -> Self {
         Progress { partitions: Vec::new(), waits: Vec::new() }
@@ -164,14 +173,6 @@ impl<T> Progress<T> {
         stuck
     }
 
-    /// A partition that ends before what was read of it: it is not the one that was read.
-    pub(super) fn shrunk(&self, ends: &[i64]) -> Option<Shrunk> {
-        let partitions = (0..).zip(self.partitions.iter().zip(ends));
-        partitions
-            .map(|(partition, (position, end))| Shrunk { partition, position: position.offset, end: *end })
-            .find(|found| found.end < found.position)
-    }
-
     /// The sum of all positions, up to what `ends` has for each partition.
     pub(super) fn read_of(&self, ends: &[i64]) -> i64 {
         self.partitions.iter().zip(ends).map(|(position, end)| position.offset.min(*end)).sum()
@@ -264,8 +265,11 @@ mod tests {
         let mut progress = two();
         progress.advance(0, 9);
         progress.advance(1, 4);
-        assert_eq!(progress.shrunk(&[9, 4]), None);
-        assert_eq!(progress.shrunk(&[12, 3]), Some(Shrunk { partition: 1, position: 4, end: 3 }));
+        let read: Vec<_> = progress.offsets().collect();
+        assert_eq!(shrunk(&read, &[9, 4]), None);
+        assert_eq!(shrunk(&read, &[12, 3]), Some(Shrunk { partition: 1, position: 4, end: 3 }));
+        progress.advance(0, 11);
+        assert_eq!(shrunk(&read, &[10, 4]), None, "what came since the ends were asked for is news");
         assert_eq!(progress.read_of(&[5, 5]), 9);
     }
 
