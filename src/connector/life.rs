@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents};
+use super::{ConnectorEvent, ConnectorEventKind, ConnectorEvents, TASKS_MAX};
 use crate::api::Settings;
 use crate::api::connector::{Connector, ConnectorContext};
 use crate::api::error::{ConnectError, Result};
@@ -166,6 +166,10 @@ impl TaskLimits {
                 ))
             })?,
         };
+        if tasks_max > TASKS_MAX {
+            let message = "for configuration tasks.max: Value must be no more than";
+            return Err(ConnectError::config(format!("Invalid value {tasks_max} {message} {TASKS_MAX}")));
+        }
         let enforce =
             settings.get("tasks.max.enforce").is_none_or(|text| !text.trim().eq_ignore_ascii_case("false"));
         Ok(TaskLimits { tasks_max, enforce })
@@ -187,5 +191,24 @@ impl TaskLimits {
         }
         log::warn!(target: LOGGER, "{message}");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_tasks_has_a_bound() {
+        let limits =
+            |tasks: &str| TaskLimits::of(&Settings::from([("tasks.max".to_owned(), tasks.to_owned())]));
+        assert_eq!(limits(" 10000 ").unwrap().tasks_max, TASKS_MAX);
+        let error = limits("2000000000").err().expect("an error").to_string();
+        assert!(
+            error.contains(
+                "Invalid value 2000000000 for configuration tasks.max: Value must be no more than 10000"
+            ),
+            "{error}"
+        );
     }
 }

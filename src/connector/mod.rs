@@ -20,6 +20,10 @@ use crate::stdx::pool::Pool;
 use life::Life;
 use strand::Strand;
 
+/// The most tasks of a connector. Connectors make a configuration for each at once, and a number without a bound would end the
+/// worker, and in a group one after another.
+const TASKS_MAX: u32 = 10_000;
+
 /// What a connector reports to its owner.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConnectorEvent {

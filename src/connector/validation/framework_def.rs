@@ -3,6 +3,7 @@
 
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, TypedValue, Validator, Width};
 use crate::api::registry::VERSION;
+use crate::connector::TASKS_MAX;
 use ConfigType::{Boolean, Class, Int, List, Long, Short, String};
 use Importance::{High, Low, Medium};
 
@@ -128,7 +129,7 @@ fn identity() -> [ConfigKey; 5] {
         .shown("Common", 3, Width::Medium, "Connector version"),
         ConfigKey::new("tasks.max", Int, High, "Maximum number of tasks to use for this connector.")
             .default("1")
-            .at_least(1)
+            .validator(Validator::Between(1, i64::from(TASKS_MAX)))
             .shown("Common", 4, Width::Short, "Tasks max"),
         ConfigKey::new(
             "tasks.max.enforce",
@@ -245,4 +246,22 @@ fn check_name(value: Option<&TypedValue>) -> Result<(), std::string::String> {
          chars: {}",
         controls.join(", ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Settings;
+
+    #[test]
+    fn the_number_of_tasks_has_a_bound() {
+        for def in [of_sources(), of_sinks()] {
+            for (tasks, errors) in [("1", 0), ("10000", 0), ("10001", 1), ("0", 1)] {
+                let settings = Settings::from([("tasks.max".to_owned(), tasks.to_owned())]);
+                let values = def.validate(&settings);
+                let value = values.iter().find(|value| value.name == "tasks.max").unwrap();
+                assert_eq!(value.errors.len(), errors, "{tasks}: {:?}", value.errors);
+            }
+        }
+    }
 }
