@@ -520,11 +520,7 @@ impl Topic {
         }
         if let Some(found) = shrunk(&self.read_before, &ends.all) {
             self.unlisted.extend(waiting);
-            let why = format!(
-                "partition {} ends at offset {}, but was read up to {} already",
-                found.partition, found.end, found.position
-            );
-            return self.leave(&why, true, at);
+            return self.leave(&found.to_string(), true, at);
         }
         let Ends { all, readable } = ends;
         if let Some(readable) = &readable

@@ -39,9 +39,16 @@ pub(super) type Target = (i32, i64);
 /// A partition whose end lies before what was read of it already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shrunk {
-    pub(super) partition: i32,
-    pub(super) position: i64,
-    pub(super) end: i64,
+    partition: i32,
+    position: i64,
+    end: i64,
+}
+
+impl fmt::Display for Shrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shrunk { partition, position, end } = self;
+        write!(f, "partition {partition} ends at offset {end}, but was read up to {position} already")
+    }
 }
 
 /// A partition that was not read as far as somebody waits for.
