@@ -98,6 +98,7 @@ impl Herder {
             TopicsEvent::Read => self.topics_read(),
             TopicsEvent::ConfigUnreadable(why) => group.config_unreadable = why,
             TopicsEvent::ConfigAnew => {
+                group.keys.forget();
                 self.configs = ConfigState::default();
                 self.changed.extend(self.connectors.keys().cloned());
                 self.rejoin_for_config();

@@ -146,6 +146,13 @@ impl SessionKeys {
         self.publishing = false;
     }
 
+    /// The config topic is another than it was: a key that it does not hold is known to nobody who reads it from now on.
+    pub fn forget(&mut self) {
+        self.key = None;
+        self.expiry = Expiry::Never;
+        self.publishing = false;
+    }
+
     /// Whether a leader has to publish a new key now: there is none to use. Not while one is on its way.
     pub fn must_publish(&self, now: Timestamp) -> bool {
         !self.publishing && !self.is_usable(now)

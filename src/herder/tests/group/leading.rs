@@ -112,3 +112,22 @@ fn what_waits_to_be_written_is_the_next_leaders_to_write() {
     assert_eq!(stopped.poll(), Some(Ok(())), "it was on its way");
     assert_eq!(paused.poll(), Some(Ok(())), "any worker may write that");
 }
+
+#[test]
+fn a_config_topic_that_begins_anew_gets_a_session_key_unless_it_has_one() {
+    for has_one in [false, true] {
+        let mut member = Member::leading();
+        let key = member.herder.configs.session_key().cloned().expect("a key");
+        member.event(HerderEvent::Topics(TopicsEvent::ConfigAnew));
+        if has_one {
+            member.read(vec![ConfigRecord::SessionKey(key)]);
+        }
+        member.leads_after(0);
+        let probe = member.probe();
+        assert_eq!(is_answered(&probe), has_one, "without a key no follower can hand in tasks");
+        let written: Vec<_> = member.writes.iter().map(|(write, _)| write).collect();
+        assert_eq!(matches!(written[..], [ConfigWrite::SessionKey(_)]), !has_one, "{written:?}");
+        member.write_all();
+        assert!(is_answered(&member.probe()));
+    }
+}
