@@ -233,6 +233,9 @@ fn check_name(value: Option<&TypedValue>) -> Result<(), std::string::String> {
     if name.is_empty() {
         return Err("String may not be empty".to_owned());
     }
+    if matches!(name, "." | "..") {
+        return Err("String may not be . or ..: no URL can name it, and it could not be deleted".to_owned());
+    }
     if name.len() > NAME_BYTES_MAX {
         return Err(format!("String may not be longer than {NAME_BYTES_MAX} bytes: it is a part of URLs"));
     }

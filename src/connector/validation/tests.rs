@@ -240,9 +240,16 @@ fn messages_about_plugins() {
         "Invalid value {0} for configuration name: String may not be longer than 2048 bytes: it is a part of URLs",
         "ä".repeat(1025)
     );
-    let table: [(Draft, &[&str]); 11] = [
+    let table: [(Draft, &[&str]); 12] = [
         (source(&[("name", " ")]), &["Invalid value  for configuration name: String may not be empty"]),
         (source(&[("name", &"ä".repeat(1025))]), &[&too_long]),
+        (
+            source(&[("name", "..")]),
+            &[
+                "Invalid value .. for configuration name: String may not be . or ..: no URL can name it, and it could not \
+               be deleted",
+            ],
+        ),
         (
             source(&[("name", "a\tb\u{1}c")]),
             &[
