@@ -2,8 +2,7 @@
 
 use std::io::{self, PipeWriter};
 use std::process::ExitStatus;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,41 +55,13 @@ pub(super) enum End {
     NotStarted(io::Error),
 }
 
-/// What the thread of a child is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
+/// What the thread of a child is asked for, once.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Ask {
-    Nothing,
-    /// The program was told to stop: wait for it, then use force.
-    Stop,
+    /// The program was told to stop: wait for it for so long, then use force.
+    Stop(Duration),
     /// Use force.
     Kill,
-}
-
-/// What the thread of a child is asked for, as it sees it.
-#[derive(Debug, Default)]
-pub(super) struct Asked {
-    what: AtomicU8,
-    /// How long a program that was told to stop may take, in milliseconds.
-    patience_ms: AtomicU64,
-}
-
-impl Asked {
-    fn ask(&self, ask: Ask, patience: Duration) {
-        self.patience_ms.store(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
-        self.what.store(ask as u8, Ordering::Release);
-    }
-
-    /// Whether it is to end the program.
-    pub(super) fn is_asked(&self) -> bool {
-        self.what.load(Ordering::Acquire) != Ask::Nothing as u8
-    }
-
-    /// How long it may wait for the program, if that was told to stop.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        let was_told = self.what.load(Ordering::Acquire) == Ask::Stop as u8;
-        was_told.then(|| Duration::from_millis(self.patience_ms.load(Ordering::Acquire)))
-    }
 }
 
 /// Makes sense of lines; belongs to the thread that reads them.
@@ -121,7 +92,7 @@ impl Hearing {
 pub(super) struct Child {
     pub(super) input: Option<Input>,
     pub(super) events: Receiver<Event>,
-    asked: Arc<Asked>,
+    asked: Arc<OnceLock<Ask>>,
     /// Closing it wakes the thread.
     wake: Option<PipeWriter>,
     /// Closed when the thread has ended.
@@ -139,7 +110,7 @@ impl Child {
         let (woken, wake) = io::pipe()?;
         let (events, heard) = bounded(WAITING_EVENTS_MAX);
         let (gone_sender, gone) = bounded(0);
-        let asked = Arc::new(Asked::default());
+        let asked = Arc::new(OnceLock::new());
         let context: Arc<str> = LogContext::with(|text| Arc::from(text));
         let keeper = Keeper {
             program: program.clone(),
@@ -173,14 +144,18 @@ impl Child {
             input.say(last_words);
             input.flush();
         }
-        self.end(Ask::Stop, self.stop_timeout.min(left));
+        self.end(Ask::Stop(self.stop_timeout.min(left)));
     }
 
-    fn end(&mut self, ask: Ask, timeout: Duration) {
+    fn end(&mut self, ask: Ask) {
         self.input = None;
         let Some(thread) = self.thread.take() else { return };
-        self.asked.ask(ask, timeout);
+        self.asked.get_or_init(|| ask);
         self.wake = None;
+        let timeout = match ask {
+            Ask::Stop(timeout) => timeout,
+            Ask::Kill => Duration::ZERO,
+        };
         match self.gone.recv_timeout(timeout + BEYOND_STOP) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => drop(thread),
             Err(RecvTimeoutError::Timeout) => {
@@ -195,6 +170,6 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.end(Ask::Kill, Duration::ZERO);
+        self.end(Ask::Kill);
     }
 }

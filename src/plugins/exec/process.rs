@@ -6,13 +6,13 @@ use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use super::child::{Asked, End, Event, Hearing};
+use super::child::{Ask, End, Event, Hearing};
 use super::launch;
 use super::lines::{Blocks, Got, lines};
 use super::log_lines;
@@ -38,7 +38,7 @@ pub(super) struct Keeper {
     pub(super) hearing: Hearing,
     pub(super) pipes: ChildPipes,
     pub(super) events: Sender<Event>,
-    pub(super) asked: Arc<Asked>,
+    pub(super) asked: Arc<OnceLock<Ask>>,
     /// Has an end when something was asked.
     pub(super) woken: PipeReader,
     /// Whose task it is, for the log.
@@ -148,7 +148,7 @@ struct Kept {
     id: Pid,
     said: PipeReader,
     woken: PipeReader,
-    asked: Arc<Asked>,
+    asked: Arc<OnceLock<Ask>>,
     events: Sender<Event>,
     hearing: Hearing,
     line_bytes: usize,
@@ -237,7 +237,7 @@ impl Kept {
     }
 
     fn is_asked(&self) -> bool {
-        self.asked.is_asked()
+        self.asked.get().is_some()
     }
 
     /// Passes an event on, waits for room, and gives up when the process is to be stopped.
@@ -285,7 +285,8 @@ impl Kept {
 
     /// Ends the process and all that is left of its group, and waits for it. `asked`: it was told to stop, and has time.
     fn finish(&mut self, asked: bool) -> Option<ExitStatus> {
-        if let Some(timeout) = self.asked.patience().filter(|_| asked)
+        if asked
+            && let Some(&Ask::Stop(timeout)) = self.asked.get()
             && !self.exits_until(Clock.deadline(timeout / 2))
         {
             log::info!(
