@@ -7,7 +7,6 @@ pub mod exec;
 pub mod faults;
 pub mod file;
 mod literal;
-mod settings;
 pub mod tools;
 pub mod transforms;
 

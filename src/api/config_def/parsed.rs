@@ -48,6 +48,14 @@ impl ParsedConfig {
         })
     }
 
+    /// A text; an empty one counts as not given.
+    ///
+    /// # Errors
+    /// Those of [`ParsedConfig::get`].
+    pub fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        Ok(self.get::<Option<String>>(name)?.filter(|text| !text.is_empty()))
+    }
+
     /// All settings in the order of their definition, with their values as text (secrets hidden).
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<String>)> {
         self.values

@@ -10,7 +10,6 @@ use crate::api::data::{SchemaAndValue, SchemaKind, SchemaRef, Value};
 use crate::api::error::Result;
 use crate::api::text::java_text;
 
-use super::super::settings::parse;
 use super::charset::Charset;
 use super::class::{ConverterClass, optional};
 
@@ -48,7 +47,7 @@ struct StringConverter {
 
 impl StringConverter {
     fn new(config: &Settings) -> Result<Self> {
-        let name: String = parse(&settings(), config)?.get(ENCODING)?;
+        let name: String = settings().parse(config)?.get(ENCODING)?;
         // The definition lets only known names through.
         let charset = Charset::named(&name).unwrap_or(Charset::Utf8);
         Ok(StringConverter { charset, schema: optional(SchemaKind::String) })

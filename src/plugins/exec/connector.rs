@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use crate::api::Settings;
-use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
+use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, ParsedConfig};
 use crate::api::connector::{Connector, ConnectorContext};
 use crate::api::error::Result;
-use crate::plugins::settings::Parsed;
 
 const NAME: &str = "name";
 const TASK: &str = "exec.task";
@@ -63,7 +62,7 @@ pub(super) fn task_def(connector: ConfigDef) -> ConfigDef {
 
 impl Place {
     /// From the settings of a task, read by [`task_def`].
-    pub(super) fn of(settings: &Parsed) -> Result<Self> {
+    pub(super) fn of(settings: &ParsedConfig) -> Result<Self> {
         Ok(Place { connector: settings.get(NAME)?, task: settings.get(TASK)?, tasks: settings.get(TASKS)? })
     }
 }
@@ -81,7 +80,6 @@ pub(super) fn told(settings: &Settings) -> Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugins::settings;
 
     #[test]
     fn each_task_knows_its_place() {
@@ -89,9 +87,8 @@ mod tests {
             Settings::from_iter([("name".to_owned(), "n".to_owned()), ("a".to_owned(), "b".to_owned())]);
         let mut connector = ExecConnector { settings: own.clone() };
         let tasks = connector.task_configs(2).unwrap();
-        let places = tasks
-            .iter()
-            .map(|task| Place::of(&settings::parse(&task_def(ConfigDef::new()), task).unwrap()).unwrap());
+        let places =
+            tasks.iter().map(|task| Place::of(&task_def(ConfigDef::new()).parse(task).unwrap()).unwrap());
         let place = |task| Place { connector: "n".to_owned(), task, tasks: 2 };
         assert_eq!(places.collect::<Vec<_>>(), [place(0), place(1)]);
         assert_eq!(told(&tasks[1]), own);

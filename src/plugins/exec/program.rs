@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, ConfigValue, Importance, Validator};
 use crate::api::error::{ConnectError, Result};
-use crate::plugins::settings;
 
 pub(super) const COMMAND: &str = "command";
 const DIRECTORY: &str = "directory";
@@ -216,7 +215,7 @@ pub(super) fn validate(programs: &Programs, config: &Settings, values: &mut [Con
 
 /// The program of settings that were validated.
 pub(super) fn program(programs: &Programs, def: &ConfigDef, config: &Settings) -> Result<Program> {
-    let parsed = settings::parse(def, config)?;
+    let parsed = def.parse(config)?;
     let command = command(config.get(COMMAND).map_or("", String::as_str))
         .and_then(|command| programs.check(&command).map(|()| command))
         .map_err(|what| ConnectError::config(format!("{COMMAND}: {what}")))?;

@@ -5,9 +5,8 @@ use super::life::{Life, MakeHearing, Plan};
 use super::program::{self, Programs};
 use super::words::{self, Kind};
 use crate::api::Settings;
-use crate::api::config_def::ConfigDef;
+use crate::api::config_def::{ConfigDef, ParsedConfig};
 use crate::api::error::{ConnectError, ErrorKind, Result};
-use crate::plugins::settings::{self, Parsed};
 
 /// The settings of a task by their types, and the life of its program, which is not started yet. `hearing` says how to make
 /// sense of the program.
@@ -16,10 +15,10 @@ pub(super) fn begin(
     kind: Kind,
     own: ConfigDef,
     config: &Settings,
-    hearing: impl FnOnce(&Parsed) -> Result<MakeHearing>,
-) -> Result<(Parsed, Life)> {
+    hearing: impl FnOnce(&ParsedConfig) -> Result<MakeHearing>,
+) -> Result<(ParsedConfig, Life)> {
     let def = task_def(own);
-    let parsed = settings::parse(&def, config)?;
+    let parsed = def.parse(config)?;
     let place = Place::of(&parsed)?;
     let plan = Plan {
         program: program::program(programs, &def, config)?,

@@ -27,7 +27,6 @@ use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
 use crate::api::error::{ConnectError, Result};
 use crate::api::registry::Registry;
-use crate::plugins::settings;
 use crate::stdx::time::Clock;
 
 /// The longest that a callback blocks.
@@ -142,7 +141,7 @@ struct Faults {
 
 impl Faults {
     fn new(settings: &Settings, failures: &Failures) -> Result<Self> {
-        let settings = settings::parse(&config_def(), settings)?;
+        let settings = config_def().parse(settings)?;
         Ok(Faults {
             connector: settings.text(NAME)?.unwrap_or_default(),
             block_in: settings.get(BLOCK_IN)?,

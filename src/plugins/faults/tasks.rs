@@ -15,7 +15,6 @@ use crate::api::record::{RecordMetadata, SinkRecord, SourceRecord};
 use crate::api::sink::{SinkOffsets, SinkTask, SinkTaskContext};
 use crate::api::source::{PollOutcome, SourceTask, SourceTaskContext};
 use crate::api::text::java_text;
-use crate::plugins::settings;
 
 const IDLE: Duration = Duration::from_millis(20);
 const COUNT: &str = "count";
@@ -51,7 +50,7 @@ impl FaultyTask {
 
     fn begin(&mut self, settings: &Settings) -> Result<()> {
         let faults = self.faults.insert(Faults::new(settings, &self.failures)?);
-        let settings = settings::parse(&config_def(), settings)?;
+        let settings = config_def().parse(settings)?;
         self.topic = settings.get::<String>(TOPIC)?.into();
         self.records = settings.get(RECORDS)?;
         faults.at(Point::TaskStart)
@@ -131,7 +130,7 @@ impl SourceTask for FaultyTask {
 impl SinkTask for FaultyTask {
     fn start(&mut self, context: Arc<dyn SinkTaskContext>, settings: &Settings) -> Result<()> {
         self.begin(settings)?;
-        let settings = settings::parse(&config_def(), settings)?;
+        let settings = config_def().parse(settings)?;
         self.report = settings.text(REPORT)?.map(|text| (text, context));
         if let Some(path) = settings.text(FILE)? {
             let opened = OpenOptions::new().create(true).append(true).open(&path);

@@ -21,7 +21,6 @@ use crate::api::registry::VERSION;
 use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
 use crate::api::source::AlterOffsets;
 use crate::api::text::java_text;
-use crate::plugins::settings;
 
 /// Lines are handed over when there are so many bytes of them, or at the end of a batch.
 const WRITE_BYTES: usize = 1024 * 1024;
@@ -63,7 +62,7 @@ impl SinkPlugin for FileStreamSink {
 }
 
 fn file_of(settings: &Settings) -> Result<Option<String>> {
-    settings::parse(&FileStreamSink.config_def(), settings)?.text(FILE)
+    Ok(FileStreamSink.config_def().parse(settings)?.text(FILE)?)
 }
 
 #[derive(Default)]

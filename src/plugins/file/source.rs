@@ -25,7 +25,6 @@ use crate::api::registry::VERSION;
 use crate::api::source::{
     AlterOffsets, OffsetChanges, PollOutcome, SourcePlugin, SourceTask, SourceTaskContext, Support,
 };
-use crate::plugins::settings;
 use crate::stdx::backoff::Backoff;
 use crate::stdx::time::Clock;
 
@@ -97,12 +96,12 @@ impl SourcePlugin for FileStreamSource {
 
     /// A file can be read again from any position; standard input cannot.
     fn exactly_once_support(&self, settings: &Settings) -> Result<Option<Support>> {
-        let file = settings::parse(&self.config_def(), settings)?.text(FILE)?;
+        let file = self.config_def().parse(settings)?.text(FILE)?;
         Ok(Some(if file.is_some() { Support::Supported } else { Support::Unsupported }))
     }
 
     fn alter_offsets(&self, settings: &Settings, changes: &OffsetChanges) -> Result<AlterOffsets> {
-        if settings::parse(&self.config_def(), settings)?.text(FILE)?.is_none() {
+        if self.config_def().parse(settings)?.text(FILE)?.is_none() {
             return Err(ConnectError::connect(
                 "Offsets cannot be modified if the 'file' configuration is unspecified. This is because stdin is used \
                  for input and offsets are not tracked.",
@@ -144,7 +143,7 @@ struct FileSourceConnector {
 
 impl Connector for FileSourceConnector {
     fn start(&mut self, _: Arc<dyn ConnectorContext>, settings: &Settings) -> Result<()> {
-        let file = settings::parse(&FileStreamSource.config_def(), settings)?.text(FILE)?;
+        let file = FileStreamSource.config_def().parse(settings)?.text(FILE)?;
         log::info!(
             "Starting file source connector reading from {}",
             file.as_deref().unwrap_or("standard input")
@@ -219,7 +218,7 @@ enum Place {
 
 impl Reader {
     fn new(context: &dyn SourceTaskContext, settings: &Settings) -> Result<Self> {
-        let settings = settings::parse(&FileStreamSource.config_def(), settings)?;
+        let settings = FileStreamSource.config_def().parse(settings)?;
         let file: Option<String> = settings.get(FILE)?;
         let partition = OffsetMap::of(FILENAME, file.as_deref());
         let topic: String = settings.get(TOPIC)?;

@@ -14,7 +14,6 @@ use crate::api::record::SinkRecord;
 use crate::api::registry::VERSION;
 use crate::api::sink::{SinkPlugin, SinkTask, SinkTaskContext};
 use crate::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
-use crate::plugins::settings;
 use crate::stdx::thread::{self, JoinOnDrop};
 use crate::stdx::time::{Clock, Deadline};
 
@@ -77,7 +76,7 @@ fn config_def() -> ConfigDef {
 
 /// After which time something fails, if the settings ask for the failure of it.
 fn failure_after(settings: &Settings, mode: &str) -> Result<Option<Duration>> {
-    let settings = settings::parse(&config_def(), settings)?;
+    let settings = config_def().parse(settings)?;
     let wanted = settings.text(MOCK_MODE)?.is_some_and(|wanted| wanted == mode);
     Ok(if wanted { Some(settings.get(DELAY_MS)?) } else { None })
 }

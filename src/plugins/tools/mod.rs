@@ -10,13 +10,12 @@ mod verifiable_source;
 use std::sync::Arc;
 
 use crate::api::Settings;
-use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, Validator};
+use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, ParsedConfig, Validator};
 use crate::api::connector::{Connector, ConnectorContext};
 use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::api::registry::Registry;
 use crate::api::source::SourceTaskContext;
-use crate::plugins::settings::Parsed;
 
 const NAME: &str = "name";
 const ID: &str = "id";
@@ -76,7 +75,7 @@ impl Connector for NumberedTasks {
     }
 }
 
-fn name_of(settings: &Parsed) -> Result<String> {
+fn name_of(settings: &ParsedConfig) -> Result<String> {
     Ok(settings.text(NAME)?.unwrap_or_default())
 }
 

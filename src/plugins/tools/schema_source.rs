@@ -14,7 +14,6 @@ use crate::api::offset::OffsetMap;
 use crate::api::record::SourceRecord;
 use crate::api::registry::VERSION;
 use crate::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
-use crate::plugins::settings;
 use crate::stdx::time::Clock;
 
 const NUM_MESSAGES: &str = "num.messages";
@@ -112,7 +111,7 @@ struct Generator {
 
 impl Generator {
     fn new(context: &dyn SourceTaskContext, settings: &Settings) -> Result<Self> {
-        let settings = settings::parse(&super::task_def(SchemaSource.config_def()), settings)?;
+        let settings = super::task_def(SchemaSource.config_def()).parse(settings)?;
         let id: i32 = settings.get(ID)?;
         let partition = OffsetMap::of(ID, i64::from(id));
         let versions = if settings.get(MULTIPLE_SCHEMA)? { 1..=2 } else { 1..=1 };

@@ -14,7 +14,6 @@ use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
 use crate::api::registry::VERSION;
 use crate::api::sink::{SinkOffsets, SinkPlugin, SinkTask, SinkTaskContext};
-use crate::plugins::settings;
 use crate::stdx::time::Clock;
 
 /// From so many records on that are not flushed, offsets are to be committed soon.
@@ -101,7 +100,7 @@ struct Printer {
 
 impl Printer {
     fn new(settings: &Settings) -> Result<Self> {
-        let settings = settings::parse(&super::task_def(VerifiableSink.config_def()), settings)?;
+        let settings = super::task_def(VerifiableSink.config_def()).parse(settings)?;
         Ok(Printer { name: name_of(&settings)?, id: settings.get(ID)?, unflushed: Vec::new() })
     }
 

@@ -16,7 +16,6 @@ use crate::api::offset::{OffsetMap, OffsetValue};
 use crate::api::record::{RecordMetadata, SourceRecord};
 use crate::api::registry::VERSION;
 use crate::api::source::{PollOutcome, SourcePlugin, SourceTask, SourceTaskContext};
-use crate::plugins::settings;
 use crate::stdx::time::Clock;
 
 const COMPLETE_RECORD_DATA: &str = "complete.record.data";
@@ -108,7 +107,7 @@ struct Counter {
 
 impl Counter {
     fn new(context: &dyn SourceTaskContext, settings: &Settings) -> Result<Self> {
-        let settings = settings::parse(&super::task_def(VerifiableSource.config_def()), settings)?;
+        let settings = super::task_def(VerifiableSource.config_def()).parse(settings)?;
         let id: i32 = settings.get(ID)?;
         let partition = OffsetMap::of(ID, i64::from(id));
         let complete: bool = settings.get(COMPLETE_RECORD_DATA)?;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use self::convert::{Origin, Target};
-use super::super::settings::parse;
 use super::class::{PartTransform, REPLACE_NULL, TransformClass, for_both_parts, replace_null_key};
 use super::plans::Plans;
 use super::shape;
@@ -101,7 +100,7 @@ struct FieldCast {
 
 impl PartTransform for Cast {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let spec = Spec::parse(&parsed.get::<Vec<String>>(SPEC)?).map_err(ConnectError::config)?;
         Ok(Cast { spec, replaces_null: parsed.get(REPLACE_NULL)?, plans: Plans::new() })
     }

@@ -1,6 +1,5 @@
 //! `DropHeaders`: leaves out all headers of given names.
 
-use super::super::settings::parse;
 use super::class::TransformClass;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, Validator};
 use crate::api::connect_record::ConnectRecord;
@@ -10,7 +9,7 @@ use crate::api::transform::{Fate, Transform};
 pub(super) const CLASS: TransformClass = TransformClass {
     name: "org.apache.kafka.connect.transforms.DropHeaders",
     settings,
-    create: |config| Ok(Box::new(DropHeaders { names: parse(&settings(), config)?.get(HEADERS)? })),
+    create: |config| Ok(Box::new(DropHeaders { names: settings().parse(config)?.get(HEADERS)? })),
 };
 
 const HEADERS: &str = "headers";

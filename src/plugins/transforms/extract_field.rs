@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::settings::parse;
 use super::class::{PartTransform, REPLACE_NULL, TransformClass, for_both_parts, replace_null_key};
 use super::field_path::FieldPath;
 use super::plans::Plans;
@@ -55,7 +54,7 @@ struct Plan(Vec<(usize, SchemaRef)>);
 
 impl PartTransform for ExtractField {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let field: String = parsed.get(FIELD)?;
         let nested = parsed.get::<String>(SYNTAX)?.eq_ignore_ascii_case("V2");
         let path = if nested { FieldPath::parse(&field)? } else { FieldPath::of_name(&field) };

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::super::settings::parse;
 use super::class::{PartTransform, TransformClass, for_both_parts};
 use super::plans::Plans;
 use super::shape;
@@ -49,7 +48,7 @@ enum Node {
 
 impl PartTransform for Flatten {
     fn new(config: &Settings) -> Result<Self> {
-        Ok(Flatten { delimiter: parse(&settings(), config)?.get(DELIMITER)?, plans: Plans::new() })
+        Ok(Flatten { delimiter: settings().parse(config)?.get(DELIMITER)?, plans: Plans::new() })
     }
 
     fn apply(&mut self, record: &mut ConnectRecord<'_>, part: RecordPart) -> Result<()> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::super::settings::parse;
 use super::class::{PartTransform, REPLACE_NULL, TransformClass, for_both_parts, replace_null_key};
 use super::plans::Plans;
 use super::shape;
@@ -67,7 +66,7 @@ struct Rest {
 
 impl PartTransform for HeaderFrom {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let (fields, headers): (Vec<String>, Vec<String>) = (parsed.get(FIELDS)?, parsed.get(HEADERS)?);
         if fields.len() != headers.len() {
             return Err(ConnectError::config(

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use indexmap::IndexMap;
 
-use super::super::settings::parse;
 use super::class::{PartTransform, TransformClass, for_both_parts};
 use super::plans::Plans;
 use super::shape;
@@ -38,7 +37,7 @@ struct HoistField {
 
 impl PartTransform for HoistField {
     fn new(config: &Settings) -> Result<Self> {
-        let name: String = parse(&settings(), config)?.get(FIELD)?;
+        let name: String = settings().parse(config)?.get(FIELD)?;
         Ok(HoistField { name: name.into(), plans: Plans::new() })
     }
 

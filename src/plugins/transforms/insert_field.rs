@@ -5,12 +5,11 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use smallvec::SmallVec;
 
-use super::super::settings::{Parsed, parse};
 use super::class::{PartTransform, REPLACE_NULL, TransformClass, for_both_parts, replace_null_key};
 use super::plans::Plans;
 use super::shape;
 use crate::api::Settings;
-use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
+use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, ParsedConfig};
 use crate::api::connect_record::{ConnectRecord, RecordPart};
 use crate::api::data::{Fields, Logical, Schema, SchemaKind, SchemaRef, Value};
 use crate::api::error::{ConnectError, Result};
@@ -64,7 +63,7 @@ struct Insertion {
 
 impl Insertion {
     /// What the setting `key` asks for, if it is set.
-    fn of(parsed: &Parsed, key: &str, source: Source) -> Result<Option<Self>> {
+    fn of(parsed: &ParsedConfig, key: &str, source: Source) -> Result<Option<Self>> {
         let Some(text) = parsed.get::<Option<String>>(key)? else { return Ok(None) };
         let (name, optional) = match (text.strip_suffix('?'), text.strip_suffix('!')) {
             (Some(name), _) => (name, true),
@@ -93,7 +92,7 @@ struct InsertField {
 
 impl PartTransform for InsertField {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let mut insertions = Vec::new();
         for (key, source, _) in SOURCES {
             insertions.extend(Insertion::of(&parsed, key, source)?);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use super::super::literal;
-use super::super::settings::parse;
 use super::class::TransformClass;
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
@@ -38,7 +37,7 @@ struct InsertHeader {
 
 impl InsertHeader {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let key: Arc<str> = parsed.get::<String>(HEADER)?.into();
         let value = literal::parse(&ByteString::from(parsed.get::<String>(LITERAL)?));
         Ok(InsertHeader { header: Header { key, value } })

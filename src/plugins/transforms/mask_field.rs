@@ -6,7 +6,6 @@ use bytestring::ByteString;
 use num_bigint::BigInt;
 
 use super::super::decimal::Notation;
-use super::super::settings::parse;
 use super::class::{PartTransform, REPLACE_NULL, TransformClass, for_both_parts, replace_null_key};
 use super::plans::Plans;
 use super::shape;
@@ -55,7 +54,7 @@ struct MaskField {
 
 impl PartTransform for MaskField {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let fields: Vec<String> = parsed.get(FIELDS)?;
         Ok(MaskField {
             keys: fields.iter().map(|name| Value::string(name.as_str())).collect(),

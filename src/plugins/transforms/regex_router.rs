@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::settings::parse;
 use super::class::TransformClass;
 use super::java_pattern;
 use crate::api::Settings;
@@ -45,7 +44,7 @@ struct RegexRouter {
 
 impl RegexRouter {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let regex = java_pattern::regex(REGEX, &parsed.get::<String>(REGEX)?)?;
         let text: String = parsed.get(REPLACEMENT)?;
         let replacement = Replacement::new(&text, &regex).map_err(|why| {

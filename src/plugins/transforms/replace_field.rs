@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use indexmap::IndexMap;
 
-use super::super::settings::parse;
 use super::class::{PartTransform, REPLACE_NULL, TransformClass, for_both_parts, replace_null_key};
 use super::plans::Plans;
 use super::shape;
@@ -72,7 +71,7 @@ struct Plan {
 
 impl PartTransform for ReplaceField {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let mut renames = IndexMap::new();
         for entry in parsed.get::<Vec<String>>(RENAMES)? {
             let (old, new) = rename(&entry).map_err(ConnectError::config)?;

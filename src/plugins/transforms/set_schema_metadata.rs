@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::settings::parse;
 use super::class::{PartTransform, REPLACE_NULL, TransformClass, for_both_parts, replace_null_key};
 use super::plans::Plans;
 use super::shape;
@@ -40,7 +39,7 @@ struct SetSchemaMetadata {
 
 impl PartTransform for SetSchemaMetadata {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let name: Option<String> = parsed.get(NAME)?;
         let version: Option<i32> = parsed.get(VERSION)?;
         if name.is_none() && version.is_none() {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use self::moment::{Form, Moments};
-use super::super::settings::parse;
 use super::class::{PartTransform, REPLACE_NULL, TransformClass, for_both_parts, replace_null_key};
 use super::plans::Plans;
 use super::shape;
@@ -68,7 +67,7 @@ struct Plan {
 
 impl PartTransform for TimestampConverter {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let target = Form::named(&parsed.get::<String>(TARGET_TYPE)?);
         let format = parsed.text(FORMAT)?;
         if target == Form::Text && format.is_none() {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::settings::parse;
 use super::class::TransformClass;
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
@@ -48,7 +47,7 @@ struct TimestampRouter {
 
 impl TimestampRouter {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let pattern: String = parsed.get(TIMESTAMP_FORMAT)?;
         let format = JavaDateFormat::new(&pattern, Clock.now().wall.as_millisecond());
         let timestamp_format = format.map_err(|why| {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use indexmap::IndexMap;
 
-use super::super::settings::parse;
 use super::class::{REPLACE_NULL, TransformClass, replace_null_key};
 use super::plans::Plans;
 use super::shape;
@@ -47,7 +46,7 @@ struct Plan {
 
 impl ValueToKey {
     fn new(config: &Settings) -> Result<Self> {
-        let parsed = parse(&settings(), config)?;
+        let parsed = settings().parse(config)?;
         let mut fields: Vec<ByteString> = Vec::new();
         for name in parsed.get::<Vec<String>>(FIELDS)? {
             if !fields.iter().any(|other| *other == name) {

@@ -22,7 +22,6 @@ use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, Valid
 use crate::api::converter::Converter;
 use crate::api::data::{Schema, SchemaAndValue, SchemaRef, Value};
 use crate::api::error::{ConnectError, Result};
-use crate::plugins::settings::parse;
 
 const SCHEMAS_ENABLE: &str = "schemas.enable";
 const SCHEMAS_CACHE_SIZE: &str = "schemas.cache.size";
@@ -156,7 +155,7 @@ impl Converter for JsonConverter {
 
 impl JsonConverter {
     fn new(config: &Settings) -> Result<Self> {
-        let config = parse(&settings(), config)?;
+        let config = settings().parse(config)?;
         let cache_size = usize::try_from(config.get::<i32>(SCHEMAS_CACHE_SIZE)?).unwrap_or(0);
         let decimal_format: String = config.get(DECIMAL_FORMAT)?;
         let mut converter = JsonConverter {

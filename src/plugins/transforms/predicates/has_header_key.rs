@@ -1,6 +1,5 @@
 //! `HasHeaderKey`: records with a header of a given name.
 
-use super::super::super::settings::parse;
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance, Validator};
 use crate::api::connect_record::ConnectRecord;
@@ -29,7 +28,7 @@ impl PredicatePlugin for HasHeaderKey {
     }
 
     fn predicate(&self, settings: &Settings) -> Result<Box<dyn Predicate>> {
-        Ok(Box::new(Instance { name: parse(&self.config_def(), settings)?.get(NAME)? }))
+        Ok(Box::new(Instance { name: self.config_def().parse(settings)?.get(NAME)? }))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::super::settings::parse;
 use super::super::java_pattern;
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigKey, ConfigType, Importance};
@@ -33,7 +32,7 @@ impl PredicatePlugin for TopicNameMatches {
     }
 
     fn predicate(&self, settings: &Settings) -> Result<Box<dyn Predicate>> {
-        let pattern: String = parse(&self.config_def(), settings)?.get(PATTERN)?;
+        let pattern: String = self.config_def().parse(settings)?.get(PATTERN)?;
         Ok(Box::new(Instance { regex: java_pattern::regex(PATTERN, &pattern)?, last: None }))
     }
 }
