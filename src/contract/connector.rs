@@ -66,16 +66,14 @@ pub(super) fn full_settings(own: &Settings, class: &str, topics: Option<&str>) -
 
 /// Checks everything about the connector, and gives the settings of its tasks.
 pub(super) fn check(notes: &mut Notes, subject: &Subject<'_>) -> TaskConfigs {
-    let (class, version, task_class, def, again) = match about(subject) {
-        Ok(about) => about,
-        Err(fault) => {
-            notes.returned::<()>("asked for class, version, task class and settings", Err(fault));
-            return TaskConfigs::default();
-        }
+    let plugin = Arc::clone(subject.plugin);
+    let about = move || {
+        let classes = vec![plugin.class(), plugin.task_class()];
+        (classes, plugin.version(), plugin.config_def(), plugin.config_def())
     };
-    settings::check_names(notes, class, version);
-    settings::check_names(notes, task_class, version);
-    settings::check(notes, &def, &again, subject.settings);
+    let Some(def) = settings::check(notes, subject.call, about, subject.settings) else {
+        return TaskConfigs::default();
+    };
     check_validation(notes, subject, &def);
     check_odd_orders(notes, subject);
     for (what, spoilt) in settings::spoilt(&def, subject.settings) {
@@ -86,15 +84,6 @@ pub(super) fn check(notes: &mut Notes, subject: &Subject<'_>) -> TaskConfigs {
         notes.returned(&did, connector.call(|connector| drop(connector.stop())));
     }
     task_configs(notes, subject)
-}
-
-type About = (&'static str, &'static str, &'static str, ConfigDef, ConfigDef);
-
-fn about(subject: &Subject<'_>) -> std::result::Result<About, Fault> {
-    let plugin = Arc::clone(subject.plugin);
-    within(subject.call, move || {
-        (plugin.class(), plugin.version(), plugin.task_class(), plugin.config_def(), plugin.config_def())
-    })
 }
 
 /// Validations come on several threads, with settings of any kind.
@@ -145,13 +134,9 @@ fn task_configs(notes: &mut Notes, subject: &Subject<'_>) -> TaskConfigs {
             _ => configs.of_three = made,
         }
     }
-    for did in ["stopped a connector", "stopped a connector that was stopped already"] {
-        let stopped = connector.call(|connector| connector.stop());
-        match did {
-            "stopped a connector" => drop(notes.succeeded(&STARTS, did, stopped)),
-            _ => drop(notes.returned(did, stopped)),
-        }
-    }
+    notes.succeeded(&STARTS, "stopped a connector", connector.call(|connector| connector.stop()));
+    let did = "stopped a connector that was stopped already";
+    notes.returned(did, connector.call(|connector| drop(connector.stop())));
     configs
 }
 

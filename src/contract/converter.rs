@@ -55,8 +55,8 @@ pub struct ConverterContract {
 
 /// Begins the check of a converter with settings that work, prefix stripped.
 ///
-/// It is made for each role with right and wrong settings, writes values of every kind and reads them again, and reads bytes
-/// that nobody wrote.
+/// It is made with wrong settings, and for each role with right ones; it writes values of every kind and reads them again,
+/// and reads bytes that nobody wrote.
 pub fn converter(plugin: impl ConverterPlugin + 'static, settings: &[(&str, &str)]) -> ConverterContract {
     ConverterContract::of(Arc::new(plugin), settings)
 }
@@ -122,12 +122,14 @@ impl ConverterContract {
     /// Checks all rules and tells which are broken.
     pub fn report(self) -> Report {
         let mut notes = Notes::new(self.plugin.class());
-        let (def, again) = (self.plugin.config_def(), self.plugin.config_def());
-        settings::check_names(&mut notes, self.plugin.class(), self.plugin.version());
         // The worker says by the role what a converter is for.
         let mut with_type = self.settings.clone();
         with_type.insert("converter.type".to_owned(), "value".to_owned());
-        settings::check(&mut notes, &def, &again, &with_type);
+        let asked = Arc::clone(&self.plugin);
+        let about = move || (vec![asked.class()], asked.version(), asked.config_def(), asked.config_def());
+        let Some(def) = settings::check(&mut notes, CALL, about, &with_type) else {
+            return notes.into_report();
+        };
         let of_worker = "without converter.type";
         for (what, spoilt) in settings::spoilt(&def, &with_type).iter().filter(|(what, _)| what != of_worker)
         {

@@ -1,5 +1,8 @@
 //! What a class says about itself and its settings.
 
+use std::time::Duration;
+
+use super::instance::within;
 use super::report::{Notes, Rule};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigType, Default};
@@ -44,8 +47,26 @@ pub(super) fn of(pairs: &[(&str, &str)]) -> Settings {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Checks what a class says of itself.
-pub(super) fn check_names(notes: &mut Notes, class: &str, version: &str) {
+/// The names of a class and of what it makes, its version, and its settings, asked for twice.
+pub(super) type About = (Vec<&'static str>, &'static str, ConfigDef, ConfigDef);
+
+/// Checks what a class says of itself, and that the settings of the author satisfy its definition, which is given.
+pub(super) fn check(
+    notes: &mut Notes,
+    limit: Duration,
+    about: impl FnOnce() -> About + Send + 'static,
+    settings: &Settings,
+) -> Option<ConfigDef> {
+    let about = within(limit, about);
+    let (classes, version, def, again) = notes.returned("asked for names, version and settings", about)?;
+    for class in classes {
+        check_names(notes, class, version);
+    }
+    check_def(notes, &def, &again, settings);
+    Some(def)
+}
+
+fn check_names(notes: &mut Notes, class: &str, version: &str) {
     let is_full = class.contains('.') && !class.contains(char::is_whitespace) && !class.ends_with('.');
     let has_version = !version.trim().is_empty() && version != UNDEFINED_VERSION;
     notes.expect(is_full && has_version, &NAMED, "asked for class and version", || {
@@ -53,8 +74,7 @@ pub(super) fn check_names(notes: &mut Notes, class: &str, version: &str) {
     });
 }
 
-/// Checks a definition, and that the settings of the author satisfy it.
-pub(super) fn check(notes: &mut Notes, def: &ConfigDef, again: &ConfigDef, settings: &Settings) {
+fn check_def(notes: &mut Notes, def: &ConfigDef, again: &ConfigDef, settings: &Settings) {
     let did = "read the definition of the settings";
     for key in def.keys() {
         let name = &key.name;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::instance::{Fault, Instance, within};
 use super::report::{Notes, Report, Rule, shown};
+use super::settings::About;
 use super::{CALL, samples, settings};
 use crate::api::Settings;
-use crate::api::config_def::ConfigDef;
 use crate::api::connect_record::{ConnectRecord, RecordPart};
 use crate::api::data::SchemaAndValue;
 use crate::api::error::{ConnectError, ErrorKind, Result};
@@ -101,7 +101,8 @@ impl TransformContract {
             let (plugin, settings) = (Arc::clone(&plugin), settings.clone());
             within(CALL, move || plugin.transform(&settings))
         };
-        let about = (plugin.class(), plugin.version(), plugin.config_def(), plugin.config_def());
+        let asked = Arc::clone(&plugin);
+        let about = move || (vec![asked.class()], asked.version(), asked.config_def(), asked.config_def());
         let Some(mut transform) = made(&mut notes, about, &self.settings, make) else {
             return notes.into_report();
         };
@@ -175,12 +176,11 @@ fn check_fits(notes: &mut Notes, did: &str, part: &SchemaAndValue) {
 /// Checks what a class says of itself, and that wrong settings are refused. Gives an instance with the right ones.
 fn made<T: ?Sized + Send + 'static>(
     notes: &mut Notes,
-    (class, version, def, again): (&str, &str, ConfigDef, ConfigDef),
+    about: impl FnOnce() -> About + Send + 'static,
     own: &Settings,
     make: impl Fn(&Settings) -> std::result::Result<Result<Box<T>>, Fault>,
 ) -> Option<Instance<T>> {
-    settings::check_names(notes, class, version);
-    settings::check(notes, &def, &again, own);
+    let def = settings::check(notes, CALL, about, own)?;
     for (what, spoilt) in settings::spoilt(&def, own) {
         check_refused(notes, &format!("made one with settings {what}"), make(&spoilt));
     }
@@ -242,7 +242,8 @@ impl PredicateContract {
             let (plugin, settings) = (Arc::clone(&plugin), settings.clone());
             within(CALL, move || plugin.predicate(&settings))
         };
-        let about = (plugin.class(), plugin.version(), plugin.config_def(), plugin.config_def());
+        let asked = Arc::clone(&plugin);
+        let about = move || (vec![asked.class()], asked.version(), asked.config_def(), asked.config_def());
         let Some(mut predicate): Option<Instance<dyn Predicate>> =
             made(&mut notes, about, &self.settings, make)
         else {

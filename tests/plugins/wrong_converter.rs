@@ -16,6 +16,7 @@ use crate::breaks;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
+    DefinitionPanics,
     PanicsOnShortBytes,
     ErrorsOfAnotherKind,
     NullIsZero,
@@ -41,6 +42,7 @@ impl ConverterPlugin for Numbers {
     }
 
     fn config_def(&self) -> ConfigDef {
+        assert_ne!(self.0, Fault::DefinitionPanics);
         let doc = "Whether the first byte is the lowest.";
         let key = ConfigKey::new("little.endian", ConfigType::Boolean, Importance::Low, doc);
         ConfigDef::new().define(key.default("false"))
@@ -152,6 +154,7 @@ fn every_fault_of_a_converter_is_caught() {
     use Fault as F;
     let cases = [
         (F::None, None),
+        (F::DefinitionPanics, Some("no call panics")),
         (F::PanicsOnShortBytes, Some("no call panics")),
         (F::ErrorsOfAnotherKind, Some("what cannot be converted is an error of kind Data")),
         (F::NullIsZero, Some("null is null")),

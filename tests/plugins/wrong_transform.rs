@@ -18,6 +18,7 @@ use crate::breaks;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
+    DefinitionPanics,
     PanicsOnTombstone,
     RefusesRetriably,
     ValueDoesNotFit,
@@ -68,6 +69,7 @@ impl TransformPlugin for Suffix {
     }
 
     fn config_def(&self) -> ConfigDef {
+        assert_ne!(self.0, Fault::DefinitionPanics);
         def()
     }
 
@@ -86,6 +88,7 @@ impl PredicatePlugin for Suffix {
     }
 
     fn config_def(&self) -> ConfigDef {
+        assert_ne!(self.0, Fault::DefinitionPanics);
         def()
     }
 
@@ -142,6 +145,7 @@ fn every_fault_of_a_transform_is_caught() {
     use Fault as F;
     let cases = [
         (F::None, None),
+        (F::DefinitionPanics, Some("no call panics")),
         (F::PanicsOnTombstone, Some("no call panics")),
         (F::RefusesRetriably, Some("a record that cannot be used is no retriable error")),
         (F::ValueDoesNotFit, Some("a value fits its schema")),
@@ -162,6 +166,7 @@ fn every_fault_of_a_predicate_is_caught() {
     use Fault as F;
     let cases = [
         (F::None, None),
+        (F::DefinitionPanics, Some("no call panics")),
         (F::PanicsOnTombstone, Some("no call panics")),
         (F::RefusesRetriably, Some("a record that cannot be used is no retriable error")),
         (F::TakesWrongSettings, Some("wrong settings are refused")),
