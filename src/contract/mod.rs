@@ -25,7 +25,7 @@
 //! com.example.CounterSource breaks 1 rule of the contract of plug-ins
 //!
 //! 1. a restart loses nothing
-//!    did:      took 9 records, and started a new task from the offset of the first
+//!    did:      took 9 records, and started a new task from the offset of record 1
 //!    expected: the records behind it, since an offset says where to go on *after* its record
 //!    saw:      no record of {counter=1} with offset {next=3}
 //!    docs:     herdsman::api::source, «Offsets»

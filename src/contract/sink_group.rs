@@ -1,6 +1,5 @@
 //! Sink tasks in a consumer group that the suite plays: partitions come and go, records come and come again.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -396,7 +395,7 @@ impl Member {
     }
 
     fn pre_commit(&mut self, asked: &SinkOffsets) -> std::result::Result<Result<SinkOffsets>, Fault> {
-        let asked: BTreeMap<_, _> = asked.clone();
+        let asked = asked.clone();
         let given = self.task.call(move |task| task.pre_commit(&asked));
         self.carry_out_seeks();
         given

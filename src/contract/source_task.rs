@@ -1,8 +1,7 @@
 //! Source tasks: their lives, their records, and where they go on.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::connector::TaskConfigs;
@@ -66,21 +65,20 @@ const COMMITS: Rule = Rule {
 /// The offsets that a task finds.
 struct Context {
     stored: Stored,
-    asked: AtomicUsize,
+    asked: AtomicBool,
 }
 
 enum Stored {
-    Pairs(Mutex<Vec<(OffsetMap, Option<OffsetMap>)>>),
+    Pairs(Vec<(OffsetMap, Option<OffsetMap>)>),
     Nonsense(OffsetMap),
     Failing,
 }
 
 impl SourceTaskContext for Context {
     fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
         match &self.stored {
             Stored::Pairs(pairs) => {
-                let pairs = pairs.lock().unwrap_or_else(PoisonError::into_inner);
                 let found = pairs.iter().find(|(other, _)| other == partition);
                 Ok(found.and_then(|(_, offset)| offset.clone()))
             }
@@ -92,15 +90,15 @@ impl SourceTaskContext for Context {
 
 impl Context {
     fn new(stored: Stored) -> Arc<Self> {
-        Arc::new(Context { stored, asked: AtomicUsize::new(0) })
+        Arc::new(Context { stored, asked: AtomicBool::new(false) })
     }
 
     fn empty() -> Arc<Self> {
-        Context::new(Stored::Pairs(Mutex::default()))
+        Context::new(Stored::Pairs(Vec::new()))
     }
 
     fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) > 0
+        self.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -237,13 +235,12 @@ impl<'a> SourceTasks<'a> {
             self.deliver(notes, settings, delivered);
         }
         let did = format!(
-            "took {} records, and started a new task from the offset of the {}",
+            "took {} records, and started a new task from the offset of record {}",
             records.len(),
-            ordinal(at + 1)
+            at + 1
         );
-        let context = Context::new(Stored::Pairs(Mutex::new(offsets_of(delivered))));
-        let asked = Arc::clone(&context);
-        let Some(mut task) = self.started(notes, &did, settings, context) else { return };
+        let context = Context::new(Stored::Pairs(offsets_of(delivered)));
+        let Some(mut task) = self.started(notes, &did, settings, Arc::clone(&context)) else { return };
         let again = self.poll_until(notes, &mut task, |again| missing(behind, again).is_empty());
         if let Some(lost) = missing(behind, &again).first() {
             let offset = lost.source_offset.as_ref();
@@ -256,7 +253,7 @@ impl<'a> SourceTasks<'a> {
         }
         let repeats = again.first().is_some_and(|first| same(first, &records[0])) && at > 0;
         let has_offsets = delivered.iter().all(|record| record.source_offset.is_some());
-        notes.expect(!(repeats && has_offsets && asks_nothing(&asked)), &RESUMES_AT_OFFSET, did, || {
+        notes.expect(!(repeats && has_offsets && !context.was_asked()), &RESUMES_AT_OFFSET, did, || {
             "the first record of all, and no question for the offset".to_owned()
         });
         notes.succeeded(&STARTS, "stopped a task that went on from an offset", task.call(|task| task.stop()));
@@ -287,9 +284,8 @@ impl<'a> SourceTasks<'a> {
         if let Some(mut task) = self.new_task(notes) {
             let context = Context::new(Stored::Failing);
             let started = notes.returned(did, start(&mut task, settings, Arc::clone(&context)));
-            let mut failed = !matches!(started, Some(Ok(())));
-            let mut polls = VecDeque::from([Duration::from_millis(10); 20]);
-            while let (false, Some(rest)) = (failed, polls.pop_front()) {
+            let polls = if let Some(Ok(())) = started { 20 } else { 0 };
+            for _ in 0..polls {
                 match notes.returned(did, task.call(|task| task.poll())) {
                     Some(Ok(PollOutcome::Records(batch))) if !batch.is_empty() => {
                         notes.expect(!context.was_asked(), &FAILS_WITH_STORE, did, || {
@@ -297,8 +293,10 @@ impl<'a> SourceTasks<'a> {
                         });
                         break;
                     }
-                    Some(Ok(PollOutcome::Records(_) | PollOutcome::Idle(_))) => wait(rest),
-                    Some(Err(_)) | None => failed = true,
+                    Some(Ok(PollOutcome::Records(_) | PollOutcome::Idle(_))) => {
+                        wait(Duration::from_millis(10))
+                    }
+                    Some(Err(_)) | None => break,
                 }
             }
             notes.returned(did, task.call(|task| drop(task.stop())));
@@ -345,10 +343,6 @@ fn start(
 ) -> std::result::Result<Result<()>, Fault> {
     let settings = settings.clone();
     task.call(move |task| task.start(context, &settings))
-}
-
-fn asks_nothing(context: &Context) -> bool {
-    !context.was_asked()
 }
 
 /// The first, one in the middle and the last of so many.
@@ -412,11 +406,4 @@ fn text_of(map: &OffsetMap) -> String {
         OffsetValue::String(value) => format!("{name}={value}"),
     };
     format!("{{{}}}", map.iter().map(entry).collect::<Vec<_>>().join(", "))
-}
-
-fn ordinal(number: usize) -> String {
-    match number {
-        1 => "first".to_owned(),
-        _ => format!("{number}th"),
-    }
 }

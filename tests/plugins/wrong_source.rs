@@ -335,7 +335,7 @@ fn a_report_says_what_was_done_and_seen_and_where_the_rule_stands() {
         com.example.CounterConnector breaks 1 rule of the contract of plug-ins
 
         1. a restart loses nothing
-           did:      took 9 records, and started a new task from the offset of the first
+           did:      took 9 records, and started a new task from the offset of record 1
            expected: the records behind it, since an offset says where to go on *after* its record
            saw:      no record of {counter=1} with offset {next=3}
            docs:     herdsman::api::source, «Offsets»
