@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::api::Settings;
 use crate::api::converter::ConverterPlugin;
-use crate::api::registry::{ClassTaken, ConnectorClass, Plugin, Registry};
+use crate::api::registry::{ConnectorClass, Plugin};
 use crate::api::sink::SinkPlugin;
 use crate::api::source::SourcePlugin;
 use crate::api::transform::{PredicatePlugin, TransformPlugin};
@@ -97,20 +97,13 @@ impl WorkerBuilder {
     }
 }
 
-/// Adds plug-ins to those that come with the worker.
-pub(crate) fn extended(mut registry: Registry, added: &[Plugin]) -> Result<Registry, ClassTaken> {
-    for plugin in added {
-        registry.add(plugin.clone())?;
-    }
-    Ok(registry)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::config_def::ConfigDef;
     use crate::api::connect_record::ConnectRecord;
     use crate::api::error::Result;
+    use crate::api::registry::ClassTaken;
     use crate::api::transform::{Predicate, Transform};
     use crate::plugins;
 
@@ -167,14 +160,14 @@ mod tests {
         ];
         for (builder, taken) in cases {
             let taken = taken.map(|(class, there, added)| ClassTaken { class, there, added });
-            assert_eq!(extended(plugins::registry(), &builder.added).err(), taken);
+            assert_eq!(plugins::registry().with(&builder.added).err(), taken);
         }
     }
 
     #[test]
     fn a_plug_in_is_found_by_the_last_part_of_its_name_beside_the_built_in_ones() {
         let builder = Worker::builder().transform(Named("com.acme.Redact", "1"));
-        let registry = extended(plugins::registry(), &builder.added).unwrap();
+        let registry = plugins::registry().with(&builder.added).unwrap();
         assert_eq!(registry.transform("Redact").unwrap().class(), "com.acme.Redact");
         assert!(registry.transform("InsertHeader").is_some());
     }

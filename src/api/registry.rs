@@ -131,11 +131,18 @@ impl Registry {
         Registry::default()
     }
 
-    /// Adds a plug-in whose class name must be new among all kinds.
+    /// With plug-ins beside those that are there. Each must have a class name that is new among all kinds.
     ///
     /// # Errors
     /// There is one of that name.
-    pub fn add(&mut self, plugin: Plugin) -> Result<(), ClassTaken> {
+    pub fn with(mut self, added: &[Plugin]) -> Result<Self, ClassTaken> {
+        for plugin in added {
+            self.add(plugin.clone())?;
+        }
+        Ok(self)
+    }
+
+    fn add(&mut self, plugin: Plugin) -> Result<(), ClassTaken> {
         let class = plugin.class();
         if let Some(there) = self.exactly(class) {
             return Err(ClassTaken { class, there: there.version(), added: plugin.version() });

@@ -12,7 +12,6 @@ use super::{Exit, Failure, Outcome, WorkerArgs};
 use crate::api::registry::Plugin;
 use crate::assemble::{self, Ended, Plan, PlannedMode, StartError, Worker, embedded};
 use crate::config::worker::{RawConfig, WorkerConfig, jar_folders};
-use crate::embed;
 use crate::herder::msg;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::logging::Logger;
@@ -71,7 +70,8 @@ impl Beginning {
             .of_worker_with(config.task_shutdown_graceful_timeout);
         let url = assemble::listeners::local_url(listeners.addresses());
         let notifier = Notifier::from_environment(|name| std::env::var_os(name), std::process::id());
-        let registry = embed::extended(plugins::registry_running(&programs), added)
+        let registry = plugins::registry_running(&programs)
+            .with(added)
             .map_err(|taken| Failure::new(Exit::BadConfig, taken))?;
         let plan = Plan { mode, registry, listeners, levels, embedded, notifier };
         let worker = Worker::start(plan).map_err(|error| match error {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{WorkerBuilder, extended};
+use super::WorkerBuilder;
 use crate::api::Settings;
 use crate::api::ids::ConnectorName;
 use crate::api::registry::{ClassTaken, Plugin};
@@ -83,8 +83,7 @@ impl Standalone {
     }
 
     /// Creates a connector at the start, as the files of the command line do. `settings` need no `name`.
-    pub fn connector(mut self, name: &str, settings: Settings) -> Self {
-        let mut settings = settings;
+    pub fn connector(mut self, name: &str, mut settings: Settings) -> Self {
         settings.insert("name".to_owned(), name.to_owned());
         let target = TargetState::Started;
         let file = format!("{name} of this program");
@@ -101,7 +100,7 @@ impl Standalone {
     /// What hinders it; then nothing runs.
     pub fn start(self) -> Result<Worker, StartError> {
         let Standalone { added, mut raw, connectors, embedded } = self;
-        let registry = extended(plugins::registry(), &added)?;
+        let registry = plugins::registry().with(&added)?;
         raw.set_default("listeners", "http://127.0.0.1:0");
         let broker = match embedded {
             true => Some(embedded::start(&mut raw, &connectors).map_err(system)?),
