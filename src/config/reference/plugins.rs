@@ -2,7 +2,7 @@
 
 use super::{MADE, line, section};
 use crate::api::converter::ConverterRoles;
-use crate::api::registry::{ConnectorClass, Registry};
+use crate::api::registry::Registry;
 
 /// The page of connectors.
 #[must_use]
@@ -16,11 +16,7 @@ pub fn connectors_page(registry: &Registry) -> String {
     for class in registry.connectors() {
         let plugin = class.plugin();
         let name = plugin.class();
-        let kind = match class {
-            ConnectorClass::Source(_) => "A source.",
-            ConnectorClass::Sink(_) => "A sink.",
-        };
-        let classes = format!("`{name}`. {kind}");
+        let classes = format!("`{name}`. A {}.", class.kind_name());
         section(&mut page, "##", name, &classes, &plugin.config_def());
     }
     page
