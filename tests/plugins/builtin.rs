@@ -1,10 +1,11 @@
 //! The contract suite over all plug-ins that come with the worker.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use herdsman::api::data::{Schema, SchemaAndValue, SchemaKind, Value};
+use herdsman::api::record::SinkRecord;
 use herdsman::api::registry::ConnectorClass;
 use herdsman::api::sink::SinkPlugin;
 use herdsman::api::source::SourcePlugin;
@@ -29,15 +30,30 @@ fn sink(alias: &str) -> Arc<dyn SinkPlugin> {
     }
 }
 
-fn text(path: &std::path::Path) -> &str {
+fn text(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// A file of six lines.
+fn six_lines(folder: &TempDir) -> PathBuf {
+    let file = folder.path().join("in");
+    fs::write(&file, "one\ntwo\nthree\nzwölf\n\nsix\n").unwrap();
+    file
+}
+
+/// Whether the value of a record is a line of the file.
+fn is_line_of(file: &Path) -> impl Fn(&SinkRecord) -> bool + Send + Sync + use<> {
+    let file = file.to_owned();
+    move |record| {
+        let Value::String(line) = &record.value.value else { panic!("{record:?}") };
+        fs::read_to_string(&file).unwrap().lines().any(|written| written == &**line)
+    }
 }
 
 #[test]
 fn file_stream_source() {
     let folder = TempDir::new().unwrap();
-    let file = folder.path().join("in");
-    fs::write(&file, "one\ntwo\nthree\nzwölf\n\nsix\n").unwrap();
+    let file = six_lines(&folder);
     let settings = [("file", text(&file)), ("topic", "lines"), ("batch.size", "2")];
     SourceContract::of(source("FileStreamSource"), &settings).gives(6).check();
 }
@@ -46,13 +62,8 @@ fn file_stream_source() {
 fn file_stream_sink() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("out");
-    let out = file.clone();
-    SinkContract::of(sink("FileStreamSink"), &[("file", text(&file))])
-        .arrived(move |record| {
-            let Value::String(line) = &record.value.value else { panic!("{record:?}") };
-            fs::read_to_string(&out).unwrap().lines().any(|written| written == &**line)
-        })
-        .check();
+    let settings = [("file", text(&file))];
+    SinkContract::of(sink("FileStreamSink"), &settings).arrived(is_line_of(&file)).check();
 }
 
 #[test]
@@ -78,8 +89,7 @@ fn program(name: &str) -> String {
 #[test]
 fn programs_as_sources() {
     let folder = TempDir::new().unwrap();
-    let file = folder.path().join("in");
-    fs::write(&file, "one\ntwo\nthree\nzwölf\n\nsix\n").unwrap();
+    let file = six_lines(&folder);
     let command = program("lines_source.py");
     let settings = [("command", command.as_str()), ("file", text(&file)), ("topic", "lines")];
     contract::source(ExecSource::new(programs()), &settings).gives(6).check();
@@ -89,14 +99,9 @@ fn programs_as_sources() {
 fn programs_as_sinks() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("out");
-    let (command, out) = (program("lines_sink.py"), file.clone());
+    let command = program("lines_sink.py");
     let settings = [("command", command.as_str()), ("file", text(&file))];
-    contract::sink(ExecSink::new(programs()), &settings)
-        .arrived(move |record| {
-            let Value::String(line) = &record.value.value else { panic!("{record:?}") };
-            fs::read_to_string(&out).unwrap().lines().any(|written| written == &**line)
-        })
-        .check();
+    contract::sink(ExecSink::new(programs()), &settings).arrived(is_line_of(&file)).check();
 }
 
 #[test]

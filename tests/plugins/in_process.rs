@@ -1,7 +1,6 @@
 //! A worker within the test's own process.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use herdsman::api::Settings;
 use herdsman::{Health, StartError, Worker};
@@ -10,8 +9,7 @@ use tempfile::TempDir;
 use crate::folder_source::FolderSource;
 use crate::json_files_sink::JsonFilesSink;
 use crate::redact::Redact;
-
-const SOON: Duration = Duration::from_secs(60);
+use crate::{SOON, wait_for};
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -27,18 +25,6 @@ fn worker_settings(folder: &TempDir) -> Settings {
         ("offset.storage.file.filename", offsets.to_str().unwrap()),
         ("offset.flush.interval.ms", "200"),
     ])
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    let (_never, nothing) = crossbeam_channel::bounded::<()>(0);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < SOON, "waited in vain for {what}");
-        nothing.recv_timeout(Duration::from_millis(10)).ok();
-    }
 }
 
 #[test]

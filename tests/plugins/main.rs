@@ -25,7 +25,25 @@ mod json_files_sink;
 #[path = "../../examples/own_plugins/redact.rs"]
 mod redact;
 
+use std::time::{Duration, Instant};
+
 use herdsman::contract::Report;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Looks again and again until what it waits for is there.
+#[track_caller]
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    let (_never, nothing) = crossbeam_channel::bounded::<()>(0);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < SOON, "waited in vain for {what}");
+        nothing.recv_timeout(Duration::from_millis(10)).ok();
+    }
+}
 
 /// The rules that a plug-in breaks.
 fn broken(report: &Report) -> Vec<&str> {

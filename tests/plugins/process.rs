@@ -6,13 +6,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use herdsman::kafka::embedded::EmbeddedBroker;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-const SOON: Duration = Duration::from_secs(60);
+use crate::wait_for;
 
 /// The program, built if it is not: cargo builds no examples when only one test program is asked for.
 fn program() -> &'static Path {
@@ -83,7 +82,7 @@ fn it_is_a_worker_of_a_group() {
     let arguments = ["distributed", "--embedded-kafka", "--url-file", "url", "worker.properties"];
     let process = Process::of(folder, &arguments);
     let url = process.url();
-    process.wait_for("health", || run(&["health", "--url", &url]).0 == Some(0));
+    wait_for("health", || (run(&["health", "--url", &url]).0 == Some(0)).then_some(()));
     let plugins = ureq::get(format!("{url}/connector-plugins")).call().unwrap();
     let plugins = plugins.into_body().read_to_string().unwrap();
     let (class, version) = ("com.example.FolderSourceConnector", env!("CARGO_PKG_VERSION"));
@@ -157,27 +156,17 @@ impl Process {
 
     /// Waits until so many different lines have arrived.
     fn wait_for_lines(&self, count: usize) {
-        self.wait_for(&format!("{count} lines"), || {
+        wait_for(&format!("{count} lines"), || {
             let seen: BTreeSet<String> =
                 self.written().iter().map(|line| line["value"].to_string()).collect();
-            seen.len() >= count
+            (seen.len() >= count).then_some(())
         });
     }
 
     /// Its REST API.
     fn url(&self) -> String {
         let file = self.folder.path().join("url");
-        self.wait_for("the URL file", || file.exists());
-        fs::read_to_string(file).unwrap().trim().to_owned()
-    }
-
-    fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let start = Instant::now();
-        let (_never, nothing) = crossbeam_channel::bounded::<()>(0);
-        while !is_so() {
-            assert!(start.elapsed() < SOON, "waited in vain for {what}");
-            nothing.recv_timeout(Duration::from_millis(10)).ok();
-        }
+        wait_for("the URL file", || fs::read_to_string(&file).ok()).trim().to_owned()
     }
 }
 
