@@ -14,8 +14,8 @@
 //! A record may be anything: without key or value (a tombstone, which should go through), with or without a schema, with a
 //! value that another transform has made. What a transform cannot use is an error of kind `Data`, never a panic: that ends the
 //! task. An error of kind `Retriable` is for what lies outside of the record: the same call comes again for
-//! `errors.retry.timeout`, which is 0 by default. A value must fit its schema when the transform is done; schemas are shared and stay as they are, so a change of
-//! shape needs a new one.
+//! `errors.retry.timeout`, which is 0 by default. A value must fit its schema when the transform is done; schemas are shared
+//! and stay as they are, so a change of shape needs a new one.
 
 use super::Settings;
 use super::config_def::ConfigDef;
