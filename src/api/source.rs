@@ -106,7 +106,7 @@ pub trait SourceTask: Send {
     }
 
     /// Whether `commit_record` does anything. Where it does not, the worker need not keep records until they are
-    /// acknowledged. Asked once for an instance.
+    /// acknowledged. Asked right after `start`: what it says then holds for the life of the instance.
     fn wants_commit_record(&self) -> bool {
         false
     }
