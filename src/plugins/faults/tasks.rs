@@ -95,19 +95,10 @@ impl SourceTask for FaultyTask {
             return Ok(PollOutcome::Idle(IDLE));
         }
         self.given += 1;
-        Ok(PollOutcome::Records(vec![SourceRecord {
-            source_partition: Arc::clone(&self.partition),
-            source_offset: Some(OffsetMap::of(COUNT, self.given)),
-            topic: Arc::clone(&self.topic),
-            partition: None,
-            key: SchemaAndValue::null(),
-            value: SchemaAndValue {
-                schema: Some(Arc::clone(&self.schema)),
-                value: Value::string(self.given.to_string()),
-            },
-            timestamp: None,
-            headers: Vec::new(),
-        }]))
+        let value =
+            SchemaAndValue::with_schema(Arc::clone(&self.schema), Value::string(self.given.to_string()));
+        let (partition, offset) = (Arc::clone(&self.partition), OffsetMap::of(COUNT, self.given));
+        Ok(PollOutcome::Records(vec![SourceRecord::new(partition, offset, Arc::clone(&self.topic), value)]))
     }
 
     fn commit_record(&mut self, _: &SourceRecord, _: Option<RecordMetadata>) -> Result<()> {

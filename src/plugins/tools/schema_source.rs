@@ -133,15 +133,12 @@ impl Generator {
         let turn = usize::try_from(self.count % self.schemas.len().max(1) as u64).unwrap_or(0);
         let value = self.schemas.get(turn).and_then(|schema| Some((schema.clone(), self.value(schema)?)));
         let (schema, value) = value.ok_or_else(|| ConnectError::data("a field is missing"))?;
+        let value = SchemaAndValue::with_schema(schema, value);
+        let (partition, offset) = (Arc::clone(&self.partition), OffsetMap::of(SEQNO, self.seqno));
         let record = SourceRecord {
-            source_partition: Arc::clone(&self.partition),
-            source_offset: Some(OffsetMap::of(SEQNO, self.seqno)),
-            topic: Arc::clone(&self.topic),
             partition: Some(self.id),
-            key: SchemaAndValue { schema: Some(Arc::clone(&self.key_schema)), value: Value::string("key") },
-            value: SchemaAndValue { schema: Some(schema), value },
-            timestamp: None,
-            headers: Vec::new(),
+            key: SchemaAndValue::with_schema(Arc::clone(&self.key_schema), Value::string("key")),
+            ..SourceRecord::new(partition, offset, Arc::clone(&self.topic), value)
         };
         self.seqno += 1;
         self.count += 1;

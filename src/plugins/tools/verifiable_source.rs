@@ -127,19 +127,11 @@ impl Counter {
     fn next(&mut self, now_ms: i64) -> Result<(SourceRecord, Map<String, Json>)> {
         let seqno = self.seqno;
         self.seqno += 1;
-        let record = SourceRecord {
-            source_partition: Arc::clone(&self.partition),
-            source_offset: Some(OffsetMap::of(SEQNO, seqno)),
-            topic: Arc::clone(&self.topic),
-            partition: None,
-            key: SchemaAndValue { schema: Some(Arc::clone(&self.key_schema)), value: Value::Int32(self.id) },
-            value: SchemaAndValue {
-                schema: Some(Arc::clone(&self.value_schema)),
-                value: self.value(seqno, now_ms)?,
-            },
-            timestamp: None,
-            headers: Vec::new(),
-        };
+        let key = SchemaAndValue::with_schema(Arc::clone(&self.key_schema), Value::Int32(self.id));
+        let value = SchemaAndValue::with_schema(Arc::clone(&self.value_schema), self.value(seqno, now_ms)?);
+        let (partition, offset) = (Arc::clone(&self.partition), OffsetMap::of(SEQNO, seqno));
+        let record =
+            SourceRecord { key, ..SourceRecord::new(partition, offset, Arc::clone(&self.topic), value) };
         Ok((record, object(self.members(seqno.into(), now_ms))))
     }
 
