@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
-
-use super::admin::is_embedded;
 use super::fault::KafkaFault;
-use super::settings::client_config;
-use super::topic_admin::{Creation, TopicAdmin, TopicToCreate};
+use super::new_topics::{KafkaTopics, Topics as _};
+use super::topic_admin::{Creation, TopicToCreate};
 use crate::config::client::ClientSettings;
-use crate::stdx::time::{Clock, Deadline};
+use crate::stdx::time::Deadline;
 
 /// As Apache's line begins whoever logs it.
 const TARGET: &str = "org.apache.kafka.connect.runtime.errors.DeadLetterQueueReporter";
@@ -25,20 +22,10 @@ pub fn ensure(
     replication: i16,
     deadline: Deadline,
 ) -> Result<(), KafkaFault> {
-    let left = || deadline.left(Clock.now().instant);
-    let what = "look for the topic of the dead letter queue (Metadata)";
-    let fault = |error: &_| KafkaFault::new(what, error);
-    // One that only asks: a producer that asks for a single topic has the broker make it.
-    let client: BaseConsumer<DefaultConsumerContext> =
-        client_config(settings).create().map_err(|error| fault(&error))?;
-    let metadata = client.fetch_metadata(None, left()).map_err(|error| fault(&error))?;
-    if metadata.topics().iter().any(|known| known.name() == topic) {
+    let mut topics = KafkaTopics::new(settings)?;
+    if topics.exists(topic, deadline)? {
         return Ok(());
     }
-    if client.client().fetch_cluster_id(left()).is_some_and(|cluster| is_embedded(&cluster)) {
-        return Ok(());
-    }
-    drop(client);
     log::error!(target: TARGET, "Topic {topic} doesn't exist. Will attempt to create topic.");
     let settings_of_topic = BTreeMap::new();
     let wanted = TopicToCreate {
@@ -47,7 +34,7 @@ pub fn ensure(
         replication: Some(replication).filter(|replication| *replication >= 0),
         settings: &settings_of_topic,
     };
-    match TopicAdmin::new(settings)?.create(&wanted, deadline)? {
+    match topics.create(&wanted, deadline)? {
         Creation::Created | Creation::Exists => Ok(()),
         Creation::NotAllowed(fault) | Creation::TooFewBrokers(fault) | Creation::Refused(fault) => Err(fault),
     }
@@ -60,6 +47,7 @@ mod tests {
     use super::*;
     use crate::kafka::embedded::EmbeddedBroker;
     use crate::stdx::error_class::ErrorClass;
+    use crate::stdx::time::Clock;
 
     #[test]
     fn the_embedded_broker_is_asked_for_nothing_that_it_cannot_do() {

@@ -1,4 +1,4 @@
-//! Whether topics are there, and their creation, for the tasks of sources.
+//! Whether topics are there, and their creation, for tasks.
 
 use std::fmt;
 

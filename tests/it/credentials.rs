@@ -96,6 +96,36 @@ fn a_login_or_certificate_that_is_wrong_fails_the_tasks_and_says_what_to_change(
 }
 
 #[test]
+fn a_dead_letter_queue_that_cannot_be_looked_for_fails_the_task_and_says_what_to_change() {
+    if kafka().is_none() {
+        return;
+    }
+    let broker = OwnKafka::start(&["--sasl-ssl"]);
+    let authority = broker.dir().join("tls/ca.pem");
+    let prefix = "admin.override.";
+    let mut sink = login(prefix, "wrong-secret", authority.to_str());
+    sink.push((format!("{prefix}bootstrap.servers"), broker.address("bootstrap-sasl-ssl")));
+    let own = [
+        ("connector.class", "FileStreamSink"),
+        ("file", "out.txt"),
+        ("topics", "t"),
+        ("errors.deadletterqueue.topic.name", "dead"),
+    ];
+    let sink = sink.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let sink: Vec<_> = sink.chain(own).collect();
+    let worker = WorkerSetup::new().kafka(&broker.address("bootstrap")).connector("sink", &sink).start();
+    let status = worker.task_state("sink", 0, "FAILED");
+    let trace = status["trace"].as_str().unwrap();
+    for words in [
+        "Could not initialize dead letter queue with topic=dead",
+        "org.apache.kafka.common.errors.SaslAuthenticationException",
+    ] {
+        assert!(trace.contains(words), "no «{words}» in:\n{trace}");
+    }
+    assert!(!worker.log().contains("wrong-secret"), "the log has the password");
+}
+
+#[test]
 fn a_broker_that_is_away_fails_no_task() {
     if kafka().is_none() {
         return;
