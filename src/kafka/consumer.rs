@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::client_log;
 use super::consumed::{BatchBuilder, Consumed};
-use super::denials::denial;
+use super::denials::kind_of;
 use super::fault::{FaultKind, KafkaFault};
 use super::figures::ClientFigures;
 pub use super::group_events::Membership;
@@ -340,18 +340,14 @@ impl fmt::Debug for SinkConsumer {
 /// Fails with what librdkafka does not get over by itself; the rest is only told.
 fn look_at(error: &KafkaError, reason: Option<String>) -> Result<(), KafkaFault> {
     let fault = KafkaFault::new("consume records", error);
-    let kind = fault.kind();
     let fault = match &reason {
-        Some(reason) => fault.because(kind, reason),
+        Some(reason) => {
+            let kind = error.rdkafka_error_code().map_or(fault.kind(), |code| kind_of(code, reason));
+            fault.because(kind, reason)
+        }
         None => fault,
     };
-    let is_denial = matches!(kind, FaultKind::Authentication | FaultKind::Tls);
-    let ends = if is_denial {
-        denial(error, reason.as_deref().unwrap_or_default()).is_some()
-    } else {
-        kind.ends_consumer()
-    };
-    if matches!(error, KafkaError::MessageConsumptionFatal(_)) || ends {
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) || fault.kind().ends_consumer() {
         return Err(fault);
     }
     client_log::client_error(error, &fault.to_string());

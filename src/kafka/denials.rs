@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::fault::FaultKind;
 
@@ -22,34 +22,16 @@ const LET_IN: u8 = 0;
 const SUSPECTED: u8 = 1;
 const DENIED: u8 = 2;
 
+/// The kind of an error of a whole client. A TLS connection that breaks is a broker that is away.
+pub(super) fn kind_of(code: RDKafkaErrorCode, reason: &str) -> FaultKind {
+    let kind = FaultKind::of(code);
+    if kind == FaultKind::Tls && reason.contains(BROKEN_CONNECTION) { FaultKind::Unreachable } else { kind }
+}
+
 /// The kind of an error of a whole client, if it is that a broker does not let it in.
 pub(super) fn denial(error: &KafkaError, reason: &str) -> Option<FaultKind> {
-    let kind = FaultKind::of(error.rdkafka_error_code()?);
-    let denies = match kind {
-        FaultKind::Authentication => true,
-        FaultKind::Tls => !reason.contains(BROKEN_CONNECTION),
-        FaultKind::RecordTooLarge
-        | FaultKind::TopicAuthorization
-        | FaultKind::GroupAuthorization
-        | FaultKind::ClusterAuthorization
-        | FaultKind::UnknownTopic
-        | FaultKind::UnknownPartition
-        | FaultKind::InvalidTopic
-        | FaultKind::InvalidRecord
-        | FaultKind::ProducerLost
-        | FaultKind::GroupMovedOn
-        | FaultKind::GroupNotEmpty
-        | FaultKind::UnknownGroup
-        | FaultKind::SessionTimeout
-        | FaultKind::GroupProtocol
-        | FaultKind::NoOffset
-        | FaultKind::Config
-        | FaultKind::Unreachable
-        | FaultKind::Passing
-        | FaultKind::Other
-        | FaultKind::Bug => false,
-    };
-    denies.then_some(kind)
+    let kind = kind_of(error.rdkafka_error_code()?, reason);
+    matches!(kind, FaultKind::Authentication | FaultKind::Tls).then_some(kind)
 }
 
 /// What a producer knows of being let in. Written by the thread that serves it, read by tasks.

@@ -9,6 +9,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client_log;
+use super::denials::kind_of;
 use super::fault::FaultKind;
 
 /// Notes of callbacks.
@@ -66,7 +67,7 @@ impl ClientContext for LogEvents {
                 client_log::client_error(&error, reason);
                 // That all brokers are down comes after the reason for it.
                 if code != RDKafkaErrorCode::AllBrokersDown {
-                    self.notes().error = Some((FaultKind::of(code), reason.to_owned()));
+                    self.notes().error = Some((kind_of(code, reason), reason.to_owned()));
                 }
             }
             None => {}
@@ -89,6 +90,18 @@ fn end_offset(reason: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_breaks_is_no_wrong_certificate() {
+        let events = LogEvents::default();
+        for (reason, kind) in [
+            ("SSL handshake failed: certificate verify failed", FaultKind::Tls),
+            ("SSL handshake failed: SSL transport error: Broken pipe", FaultKind::Unreachable),
+        ] {
+            events.error(KafkaError::Global(RDKafkaErrorCode::SSL), reason);
+            assert_eq!(events.take_error(), Some((kind, reason.to_owned())));
+        }
+    }
 
     #[test]
     fn the_offset_of_an_end_is_found_in_its_words() {
