@@ -14,7 +14,7 @@ use crate::api::ids::{ConnectorName, Epoch, TaskId};
 use crate::connector::{ConnectorEvent, ConnectorEventKind};
 use crate::group::events::GroupEvent;
 use crate::group::protocol::ProtocolVersion;
-use crate::stdx::sampled::{Sample, Sampled, Windows};
+use crate::stdx::sampled::{Sample, Sampled, Tally, Total, Windows};
 use crate::stdx::time::Clock;
 use crate::task::{TaskEvent, TaskEventKind};
 
@@ -86,12 +86,6 @@ struct Rounds {
     answers: Tally,
 }
 
-#[derive(Debug)]
-struct Tally {
-    all: u64,
-    lately: Sampled,
-}
-
 /// Where this worker stands in its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Glance {
@@ -127,12 +121,12 @@ pub struct GroupReading {
     pub since_last: Option<Duration>,
     /// Since the coordinator answered last; `None` while there is no contact.
     pub since_contact: Option<Duration>,
-    /// Joins, and those of late.
-    pub joins: (u64, Sample),
-    /// Assignments, and those of late.
-    pub syncs: (u64, Sample),
-    /// Heartbeats that were answered, and those of late.
-    pub heartbeats: (u64, f64),
+    /// Joins.
+    pub joins: Total,
+    /// Assignments.
+    pub syncs: Total,
+    /// Heartbeats that were answered.
+    pub heartbeats: Total,
 }
 
 impl HerderMeter {
@@ -286,9 +280,9 @@ impl Metering {
         let mut rounds = self.meter.rounds();
         let Some(rounds) = rounds.as_mut() else { return };
         match event {
-            GroupEvent::Joined { .. } => rounds.joins.add(now),
-            GroupEvent::Assigned { .. } => rounds.syncs.add(now),
-            GroupEvent::Contact { .. } => rounds.answers.add(now),
+            GroupEvent::Joined { .. } => rounds.joins.add(now, 1),
+            GroupEvent::Assigned { .. } => rounds.syncs.add(now, 1),
+            GroupEvent::Contact { .. } => rounds.answers.add(now, 1),
             GroupEvent::RejoinNeeded(_)
             | GroupEvent::ContactLost { .. }
             | GroupEvent::CoordinatorUnreachable { .. }
@@ -341,7 +335,7 @@ impl Metering {
 
 impl Rounds {
     fn new(meter: &HerderMeter, now: Instant, standing: Glance) -> Self {
-        let tally = || Tally { all: 0, lately: Sampled::new(meter.windows, meter.began) };
+        let tally = || Tally::new(meter.windows, meter.began);
         Rounds {
             standing,
             since: now,
@@ -358,7 +352,7 @@ impl Rounds {
             (false, true) => self.since = now,
             (true, false) => {
                 let took = now.saturating_duration_since(self.since);
-                self.took.add(now, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+                self.took.add_time(now, took);
                 self.completed += 1;
                 self.since = now;
             }
@@ -371,12 +365,11 @@ impl Rounds {
         let Glance { is_rebalancing, generation, leader_url, protocol, connectors, tasks, contact } =
             &self.standing;
         let ended = (self.completed > 0).then(|| now.saturating_duration_since(self.since));
-        let (joins, syncs, answers) =
-            (self.joins.lately.read(now), self.syncs.lately.read(now), self.answers.lately.read(now));
+        let (joins, syncs, answers) = (self.joins.read(now), self.syncs.read(now), self.answers.read(now));
         // Every answer is told before what it leads to: what led to a generation or an assignment was no heartbeat.
-        let heartbeats = self.answers.all.saturating_sub(self.joins.all + self.syncs.all);
-        let lately = answers.sum.saturating_sub(joins.sum + syncs.sum);
-        let rate = Sample { sum: lately, ..answers }.per_second();
+        let others = |of: fn(&Total) -> u64| of(&answers).saturating_sub(of(&joins) + of(&syncs));
+        let (all, lately) = (others(|total| total.all), others(|total| total.lately.sum));
+        let lately = Sample { count: lately, sum: lately, ..answers.lately };
         GroupReading {
             is_rebalancing: *is_rebalancing,
             generation: *generation,
@@ -392,17 +385,10 @@ impl Rounds {
             took: self.took.read(now),
             since_last: ended.filter(|_| !is_rebalancing),
             since_contact: contact.map(|at| now.saturating_duration_since(at)),
-            joins: (self.joins.all, joins),
-            syncs: (self.syncs.all, syncs),
-            heartbeats: (heartbeats, rate),
+            joins,
+            syncs,
+            heartbeats: Total { all, lately },
         }
-    }
-}
-
-impl Tally {
-    fn add(&mut self, now: Instant) {
-        self.all += 1;
-        self.lately.add(now, 1);
     }
 }
 
@@ -486,11 +472,11 @@ mod tests {
     fn answers_that_led_to_a_generation_are_no_heartbeats() {
         let meter = HerderMeter::default();
         let now = meter.began;
-        let mut rounds = Rounds::new(&meter, now, standing(false, 1));
-        (0..5).for_each(|_| rounds.answers.add(now));
-        rounds.joins.add(now);
-        rounds.syncs.add(now);
-        let reading = rounds.read(now);
-        assert_eq!((reading.joins.0, reading.syncs.0, reading.heartbeats), (1, 1, (3, 0.1)));
+        let rounds = Rounds::new(&meter, now, standing(false, 1));
+        (0..5).for_each(|_| rounds.answers.add(now, 1));
+        rounds.joins.add(now, 1);
+        rounds.syncs.add(now, 1);
+        let GroupReading { joins, syncs, heartbeats, .. } = rounds.read(now);
+        assert_eq!((joins.all, syncs.all, heartbeats.all, heartbeats.lately.per_second()), (1, 1, 3, 0.1));
     }
 }

@@ -17,9 +17,9 @@ use crate::herder::meter::GroupReading;
 use crate::herder::view::{
     ConnectorInfo, ConnectorKind, ConnectorStatus, ConnectorView, RunState, Status, Views,
 };
-use crate::stdx::sampled::Sample;
+use crate::stdx::sampled::{Sample, Total};
 use crate::stdx::time::Clock;
-use crate::task::counters::{ClientFigures, Direction, SourceReading, TaskReading, Total};
+use crate::task::counters::{ClientFigures, Direction, SourceReading, TaskReading};
 use crate::task::{ErrorCounts, TaskEventKind};
 
 const HERE: &str = "w:8083";
@@ -444,9 +444,9 @@ fn busy(names: Names) -> Exposition {
         took: sample(1, 1000, 1000),
         since_last: Some(Duration::from_secs(1)),
         since_contact: Some(Duration::from_secs(1)),
-        joins: (1, sample(1, 1, 1)),
-        syncs: (1, sample(1, 1, 1)),
-        heartbeats: (1, 0.1),
+        joins: Total { all: 1, lately: sample(1, 1, 1) },
+        syncs: Total { all: 1, lately: sample(1, 1, 1) },
+        heartbeats: Total { all: 1, lately: sample(4, 4, 1) },
     };
     let mut out = Exposition::default();
     connect::add(&mut out, &fixture.metrics.parts, names, Clock.now());

@@ -72,6 +72,51 @@ impl Sample {
     }
 }
 
+/// A number, and what it was lately.
+#[derive(Debug)]
+pub struct Tally {
+    all: AtomicU64,
+    lately: Sampled,
+}
+
+/// What a [`Tally`] has come to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Total {
+    /// Since it began.
+    pub all: u64,
+    /// What was added lately.
+    pub lately: Sample,
+}
+
+impl Tally {
+    /// Nothing yet; windows are counted from `began`.
+    pub fn new(windows: Windows, began: Instant) -> Self {
+        Tally { all: AtomicU64::new(0), lately: Sampled::new(windows, began) }
+    }
+
+    /// Adds to the number, and to what was added lately. One thread at a time.
+    pub fn add(&self, now: Instant, number: u64) {
+        self.all.fetch_add(number, Ordering::Relaxed);
+        self.lately.add(now, number);
+    }
+
+    /// Sets the number; what is looked at lately is the number itself. One thread at a time.
+    pub fn set(&self, now: Instant, number: u64) {
+        self.all.store(number, Ordering::Relaxed);
+        self.lately.add(now, number);
+    }
+
+    /// The number alone.
+    pub fn all(&self) -> u64 {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// The number, and what was added in the latest windows, that of `now` among them.
+    pub fn read(&self, now: Instant) -> Total {
+        Total { all: self.all(), lately: self.lately.read(now) }
+    }
+}
+
 impl Sampled {
     /// Nothing yet; windows are counted from `began`.
     pub fn new(windows: Windows, began: Instant) -> Self {
@@ -103,6 +148,11 @@ impl Sampled {
         slot.sum.fetch_add(value, Ordering::Relaxed);
         slot.max.fetch_max(value, Ordering::Relaxed);
         slot.min.fetch_min(value, Ordering::Relaxed);
+    }
+
+    /// Adds a time, in microseconds. One thread at a time.
+    pub fn add_time(&self, now: Instant, took: Duration) {
+        self.add(now, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// What was added in the latest windows, that of `now` among them.

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 pub use crate::kafka::figures::{ClientCounts, ClientFigures};
 pub use board::TaskBoard;
-pub use reading::{SinkReading, SourceReading, TaskReading, Total};
+pub use reading::{SinkReading, SourceReading, TaskReading};
 
 use super::{ErrorCounters, TaskEventKind};
-use crate::stdx::sampled::{Sampled, Windows};
+use crate::stdx::sampled::{Sampled, Tally, Windows};
 use crate::stdx::time::Clock;
 use time::{State, TimeInStates};
 
@@ -46,48 +46,23 @@ enum Work {
 
 #[derive(Debug)]
 struct SourceWork {
-    polled: Count,
-    written: Count,
-    active: Count,
+    polled: Tally,
+    written: Tally,
+    active: Tally,
     poll_time: Sampled,
     transaction_size: Sampled,
 }
 
 #[derive(Debug)]
 struct SinkWork {
-    read: Count,
-    sent: Count,
-    active: Count,
+    read: Tally,
+    sent: Tally,
+    active: Tally,
     put_time: Sampled,
     partitions: AtomicU64,
     commit_number: AtomicU64,
-    completed: Count,
-    skipped: Count,
-}
-
-/// A number, and what it was lately.
-#[derive(Debug)]
-struct Count {
-    all: AtomicU64,
-    lately: Sampled,
-}
-
-impl Count {
-    /// Adds to the number, and to what was added lately.
-    fn add(&self, now: Instant, number: usize) {
-        self.all.fetch_add(number as u64, Ordering::Relaxed);
-        self.lately.add(now, number as u64);
-    }
-
-    /// Sets the number; what is looked at lately is the number itself.
-    fn set(&self, now: Instant, number: u64) {
-        self.all.store(number, Ordering::Relaxed);
-        self.lately.add(now, number);
-    }
-
-    fn read(&self, now: Instant) -> Total {
-        Total { all: self.all.load(Ordering::Relaxed), lately: self.lately.read(now) }
-    }
+    completed: Tally,
+    skipped: Tally,
 }
 
 /// Whether a task reads into Kafka or writes from it.
@@ -107,24 +82,24 @@ impl TaskCounters {
         errors: Arc<ErrorCounters>,
     ) -> Self {
         let sampled = || Sampled::new(windows, began);
-        let count = || Count { all: AtomicU64::new(0), lately: sampled() };
+        let tally = || Tally::new(windows, began);
         let work = match direction {
             Direction::Source => Work::Source(Box::new(SourceWork {
-                polled: count(),
-                written: count(),
-                active: count(),
+                polled: tally(),
+                written: tally(),
+                active: tally(),
                 poll_time: sampled(),
                 transaction_size: sampled(),
             })),
             Direction::Sink => Work::Sink(Box::new(SinkWork {
-                read: count(),
-                sent: count(),
-                active: count(),
+                read: tally(),
+                sent: tally(),
+                active: tally(),
                 put_time: sampled(),
                 partitions: AtomicU64::new(0),
                 commit_number: AtomicU64::new(0),
-                completed: count(),
-                skipped: count(),
+                completed: tally(),
+                skipped: tally(),
             })),
         };
         TaskCounters {
@@ -181,8 +156,8 @@ impl TaskCounters {
     pub(crate) fn polled(&self, now: Instant, records: usize, took: Duration) {
         let Work::Source(work) = &self.work else { return };
         self.batch_size.add(now, records as u64);
-        work.polled.add(now, records);
-        work.poll_time.add(now, micros(took));
+        work.polled.add(now, records as u64);
+        work.poll_time.add_time(now, took);
         if records > 0 {
             self.progressed(now);
         }
@@ -192,7 +167,7 @@ impl TaskCounters {
     pub(crate) fn written(&self, now: Instant, records: usize) {
         let Work::Source(work) = &self.work else { return };
         if records > 0 {
-            work.written.add(now, records);
+            work.written.add(now, records as u64);
             self.progressed(now);
         }
     }
@@ -218,8 +193,8 @@ impl TaskCounters {
         if records == 0 {
             return;
         }
-        work.read.add(now, records);
-        work.active.set(now, work.active.all.load(Ordering::Relaxed) + records as u64);
+        work.read.add(now, records as u64);
+        work.active.set(now, work.active.all() + records as u64);
         self.progressed(now);
     }
 
@@ -231,8 +206,8 @@ impl TaskCounters {
     /// So many records were put; how long that took.
     pub(crate) fn put(&self, now: Instant, records: usize, took: Duration) {
         let Work::Sink(work) = &self.work else { return };
-        work.sent.add(now, records);
-        work.put_time.add(now, micros(took));
+        work.sent.add(now, records as u64);
+        work.put_time.add_time(now, took);
         if records > 0 {
             self.progressed(now);
         }
@@ -250,7 +225,7 @@ impl TaskCounters {
         if !succeeded {
             return;
         }
-        self.commit_time.add(now, micros(took));
+        self.commit_time.add_time(now, took);
         if let Work::Sink(work) = &self.work {
             work.completed.add(now, 1);
         }
@@ -330,10 +305,6 @@ impl SinkWork {
             skipped: self.skipped.read(now),
         }
     }
-}
-
-fn micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

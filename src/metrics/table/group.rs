@@ -59,22 +59,22 @@ pub(in crate::metrics) const COORDINATOR: &[Attribute<GroupReading>] = &[
         Value::count(of.tasks as u64)
     }),
     of(Bean::Coordinator, "join-total", (Counter, ""), "Generations that this worker joined.", |of| {
-        Value::count(of.joins.0)
+        Value::count(of.joins.all)
     }),
     of(Bean::Coordinator, "join-rate", (Gauge, "a second"), "Generations joined lately.", |of| {
-        Value::Number(of.joins.1.per_second())
+        Value::Number(of.joins.lately.per_second())
     }),
     of(Bean::Coordinator, "sync-total", (Counter, ""), "Assignments that this worker got.", |of| {
-        Value::count(of.syncs.0)
+        Value::count(of.syncs.all)
     }),
     of(Bean::Coordinator, "sync-rate", (Gauge, "a second"), "Assignments got lately.", |of| {
-        Value::Number(of.syncs.1.per_second())
+        Value::Number(of.syncs.lately.per_second())
     }),
     of(Bean::Coordinator, "heartbeat-total", (Counter, ""), "Heartbeats that were answered.", |of| {
-        Value::count(of.heartbeats.0)
+        Value::count(of.heartbeats.all)
     }),
     of(Bean::Coordinator, "heartbeat-rate", (Gauge, "a second"), "Heartbeats answered lately.", |of| {
-        Value::Number(of.heartbeats.1)
+        Value::Number(of.heartbeats.lately.per_second())
     }),
     of(
         Bean::Coordinator,

@@ -1,6 +1,6 @@
 //! What is read of a task's counters: plain numbers of about one moment.
 
-use crate::stdx::sampled::Sample;
+use crate::stdx::sampled::{Sample, Total};
 use crate::task::ErrorCounts;
 
 /// All that a task has counted, at one moment.
@@ -22,15 +22,6 @@ pub struct TaskReading {
     pub sink: Option<SinkReading>,
     /// What errors have come to.
     pub errors: ErrorCounts,
-}
-
-/// A number since the task began, and what was added lately.
-#[derive(Debug, Clone)]
-pub struct Total {
-    /// Since it began.
-    pub all: u64,
-    /// What was added lately.
-    pub lately: Sample,
 }
 
 /// What a source task has counted.
