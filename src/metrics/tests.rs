@@ -198,7 +198,7 @@ fn what_runs_elsewhere_is_not_shown_and_what_failed_here_is() {
     fixture.show("d", &source, (Running, "v:1"), &[(Failed, "v:1")]);
     let id = |connector: &str, index| TaskId { connector: connector.into(), index };
     for id in [id("a", 0), id("c", 0)] {
-        fixture.shared.tasks.begin(&id, Direction::Source, Arc::default()).reported(&TaskEventKind::Started);
+        fixture.shared.tasks.begin(&id, Direction::Source).reported(&TaskEventKind::Started);
     }
     let mut seen = fixture.lines(Names::Strimzi, "kafka_connect_connector_status");
     seen += &fixture.lines(Names::Strimzi, "kafka_connect_connector_task_status");
@@ -422,7 +422,7 @@ fn busy(names: Names) -> Exposition {
         let config = [("connector.class", class)];
         fixture.show(name, &config, (RunState::Running, HERE), &[(RunState::Running, HERE)]);
         let id = TaskId { connector: name.into(), index: 0 };
-        let counters = fixture.shared.tasks.begin(&id, direction, Arc::default());
+        let counters = fixture.shared.tasks.begin(&id, direction);
         let now = Clock.now().instant;
         counters.reported(&TaskEventKind::Started);
         counters.client_made(Some(name), told());

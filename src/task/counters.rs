@@ -75,12 +75,7 @@ pub enum Direction {
 }
 
 impl TaskCounters {
-    pub(crate) fn new(
-        windows: Windows,
-        began: Instant,
-        direction: Direction,
-        errors: Arc<ErrorCounters>,
-    ) -> Self {
+    pub(crate) fn new(windows: Windows, began: Instant, direction: Direction) -> Self {
         let sampled = || Sampled::new(windows, began);
         let tally = || Tally::new(windows, began);
         let work = match direction {
@@ -111,7 +106,7 @@ impl TaskCounters {
             commit_time: sampled(),
             commits: sampled(),
             work,
-            errors,
+            errors: Arc::default(),
             client: OnceLock::new(),
         }
     }
@@ -127,6 +122,11 @@ impl TaskCounters {
     /// Its producer or consumer: the client id, and what is told of it. Tasks may share one. Any thread.
     pub fn client(&self) -> Option<(&str, &Arc<ClientFigures>)> {
         self.client.get().map(|(id, figures)| (id.as_str(), figures))
+    }
+
+    /// What it counts of records that fail.
+    pub(crate) fn errors(&self) -> &Arc<ErrorCounters> {
+        &self.errors
     }
 
     /// Whether it reads into Kafka or writes from it.
@@ -313,7 +313,7 @@ mod tests {
 
     fn source() -> (TaskCounters, Instant) {
         let began = Clock.now().instant;
-        (TaskCounters::new(Windows::default(), began, Direction::Source, Arc::default()), began)
+        (TaskCounters::new(Windows::default(), began, Direction::Source), began)
     }
 
     #[test]
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_sink_counts_what_it_consumes_puts_and_commits() {
         let began = Clock.now().instant;
-        let counters = TaskCounters::new(Windows::default(), began, Direction::Sink, Arc::default());
+        let counters = TaskCounters::new(Windows::default(), began, Direction::Sink);
         counters.partitions(3);
         counters.read_records(began, 10);
         counters.read_records(began, 5);
@@ -366,10 +366,8 @@ mod tests {
 
     #[test]
     fn errors_are_read_where_they_are_counted() {
-        let errors = Arc::<ErrorCounters>::default();
-        let began = Clock.now().instant;
-        let counters = TaskCounters::new(Windows::default(), began, Direction::Sink, Arc::clone(&errors));
-        errors.count_failure();
+        let (counters, began) = source();
+        counters.errors().count_failure();
         assert_eq!(counters.read(began).errors.record_failures, 1);
     }
 }

@@ -17,13 +17,11 @@ use std::time::{Duration, Instant};
 use super::chain::Chain;
 use super::control::Ending;
 use super::conversion::Conversion;
-use super::errors::Errors;
 use super::frame::{Frame, Gate, PauseChange};
 use super::offsets::TaskOffsets;
 use super::polls::Polls;
 use super::runner::{Next, Turn};
-use super::source_flow::{Sent, SourceFlow};
-use super::topic_creation::TopicCreation;
+use super::source_flow::{Sent, SourceFlow, without_producer};
 use super::{StartStep, TaskEventKind, TaskSpec, TransactionSpec};
 use crate::api::error::{ConnectError, Result};
 use crate::api::source::{SourcePlugin, SourceTask};
@@ -155,7 +153,7 @@ impl ExactlyOnceTurns {
                     self.phase = Phase::Claiming(unstarted, producer);
                     Next::Again
                 }
-                Err(fault) => self.fail_early(&without_producer().caused_by(fault)),
+                Err(fault) => self.fail_early(&without_producer(fault)),
             },
         }
     }
@@ -168,13 +166,13 @@ impl ExactlyOnceTurns {
                 Next::WhenWoken
             }
             Ok(false) => match producer.denial() {
-                Some(fault) => self.fail_early(&without_producer().caused_by(fault)),
+                Some(fault) => self.fail_early(&without_producer(fault)),
                 None => {
                     self.phase = Phase::Claiming(unstarted, producer);
                     Next::Again
                 }
             },
-            Err(fault) => self.fail_early(&without_producer().caused_by(fault.into_fault())),
+            Err(fault) => self.fail_early(&without_producer(fault.into_fault())),
         }
     }
 
@@ -253,10 +251,7 @@ impl ExactlyOnceTurns {
 
     /// Stops the plug-in, lets go of everything, and tells the owner.
     fn finish(&mut self, mut running: Running, failure: Option<ConnectError>) -> Next {
-        if let Err(error) = running.task.stop() {
-            let (name, trace) = (&self.frame.name, error.trace());
-            log::warn!(target: self.frame.target, "{name} Could not stop task\n{}", trace.trim_end());
-        }
+        self.frame.note_stop(running.task.stop());
         if self.frame.control.ending() != Ending::Cancel {
             running.transactions.give_up();
         }
@@ -300,10 +295,7 @@ impl Unstarted {
         frame.counters.client_made(spec.client.get("client.id"), producer.figures());
         let mut task = plugin.task();
         let keeps_records = task.wants_commit_record();
-        let lane = |with_metadata| {
-            let lane = producer.lane(frame.wake(), with_metadata);
-            lane.map_err(|fault| without_producer().caused_by(fault))
-        };
+        let lane = |with_metadata| producer.lane(frame.wake(), with_metadata).map_err(without_producer);
         let (records, own) = (lane(keeps_records)?, lane(false)?);
         let context = Arc::new(TaskOffsets {
             connector: spec.id.connector.clone(),
@@ -312,16 +304,11 @@ impl Unstarted {
             transactions: boundaries.context(),
         });
         if let Err(error) = task.start(context, &spec.settings) {
-            if let Err(why) = task.stop() {
-                log::warn!(target: frame.target, "{} Could not stop task\n{}", frame.name, why.trace().trim_end());
-            }
+            frame.note_stop(task.stop());
             return Err(error);
         }
         log::info!(target: frame.target, "{} Source task finished initialization and start", frame.name);
-        let creation = spec.topic_creation.map(|creation| TopicCreation::new(creation, frame));
-        let errors = Errors::new(spec.id.clone(), spec.errors.clone(), Arc::clone(&frame.errors));
-        let flow = SourceFlow::new(frame.name.clone(), records, ways, errors, keeps_records);
-        let flow = flow.creating_topics(creation);
+        let flow = SourceFlow::new(frame, &spec, records, ways, keeps_records);
         Ok(Running {
             task,
             flow: flow.in_transactions(Arc::clone(&offsets_topic)),
@@ -487,8 +474,4 @@ impl Running {
 
 fn taken(answer: &Answer) -> Option<std::result::Result<(), String>> {
     answer.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-fn without_producer() -> ConnectError {
-    ConnectError::connect("Failed to create the producer of the task")
 }

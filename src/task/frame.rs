@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::control::{Control, Ending};
 use super::counters::TaskCounters;
-use super::error_counters::ErrorCounters;
 use super::runner::Waker;
 use super::{TaskEvent, TaskEventKind, TaskEvents};
-use crate::api::error::ConnectError;
+use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{Epoch, TaskId};
 
 /// The part of a task that is the same for sources and sinks.
@@ -19,8 +18,6 @@ pub(super) struct Frame {
     /// The log context of its turns: `[orders|task-0] `.
     pub(super) context: Arc<str>,
     pub(super) control: Arc<Control>,
-    /// What it counts of records that fail.
-    pub(super) errors: Arc<ErrorCounters>,
     pub(super) waker: Waker,
     pub(super) counters: Arc<TaskCounters>,
     paused: bool,
@@ -41,7 +38,7 @@ impl Frame {
     pub(super) fn new(
         kind: Kind,
         (id, epoch): (TaskId, Epoch),
-        (control, errors): (Arc<Control>, Arc<ErrorCounters>),
+        control: Arc<Control>,
         waker: Waker,
         (events, counters): (TaskEvents, Arc<TaskCounters>),
     ) -> Self {
@@ -55,7 +52,7 @@ impl Frame {
         };
         let name = format!("{class}{{id={id}}}");
         let context = format!("[{}|task-{}] ", id.connector, id.index).into();
-        Frame { name, target, context, control, errors, waker, counters, paused: false, id, epoch, events }
+        Frame { name, target, context, control, waker, counters, paused: false, id, epoch, events }
     }
 
     pub(super) fn id(&self) -> &TaskId {
@@ -137,6 +134,13 @@ impl Frame {
             self.name,
             error.trace().trim_end(),
         );
+    }
+
+    /// Takes what came of the last call of the plug-in: an error is only told.
+    pub(super) fn note_stop(&self, stopped: Result<()>) {
+        if let Err(error) = stopped {
+            log::warn!(target: self.target, "{} Could not stop task\n{}", self.name, error.trace().trim_end());
+        }
     }
 
     /// The waker as what other layers call.

@@ -127,18 +127,17 @@ impl Tasks {
         plan: impl FnOnce() -> Result<TaskSpec> + Send + 'static,
     ) -> TaskHandle {
         let control = Arc::new(Control::new(paused));
-        let errors = Arc::new(ErrorCounters::default());
         let (kind, direction) = match class {
             ConnectorClass::Source(_) if self.exactly_once => (Kind::ExactlyOnceSource, Direction::Source),
             ConnectorClass::Source(_) => (Kind::Source, Direction::Source),
             ConnectorClass::Sink(_) => (Kind::Sink, Direction::Sink),
         };
-        let counters = self.board.begin(&id, direction, Arc::clone(&errors));
+        let counters = self.board.begin(&id, direction);
+        let errors = Arc::clone(counters.errors());
         let waker = self.runner.spawn(|waker| {
             let about = (id.clone(), epoch);
-            let (control, errors) = (Arc::clone(&control), Arc::clone(&errors));
             let told = (Arc::clone(&self.events), counters);
-            let frame = Frame::new(kind, about, (control, errors), waker, told);
+            let frame = Frame::new(kind, about, Arc::clone(&control), waker, told);
             Box::new(PlannedTurns::new(frame, Box::new(plan), Arc::clone(&self.producers)))
         });
         TaskHandle::new(id, (control, errors), waker)

@@ -159,7 +159,7 @@ impl SinkTurns {
             log::error!(target: TARGET, "{name} Failed to close partitions\n{}", error.trace().trim_end());
             failure = failure.or(Some(error));
         }
-        stop_plugin(&self.frame, running.task.as_mut());
+        self.frame.note_stop(running.task.stop());
         let Running { task, consumer, .. } = running;
         drop(task);
         if !consumer.close(deadline) {
@@ -217,8 +217,7 @@ impl Unstarted {
         let conversion = Conversion::new(&spec.converters)?;
         let chain = Chain::new(&spec.transforms)?;
         let queue = spec.errors.dead_letters.as_ref().map(|queue| {
-            let producer = producers.get(&queue.producer);
-            let producer = producer.map_err(|fault| without_producer().caused_by(fault))?;
+            let producer = producers.get(&queue.producer).map_err(without_producer)?;
             Queue::new(queue, &producer, Conversion::new(&spec.converters)?, frame)
         });
         let errors = Arc::new(SinkErrors::new(frame, &spec.errors, queue.transpose()?));
@@ -233,7 +232,7 @@ impl Unstarted {
             .start(Arc::clone(&context) as Arc<dyn SinkTaskContext>, &spec.settings)
             .and_then(|()| consumer.subscribe(subscription(&topics), now).map_err(in_consumer));
         if let Err(error) = started {
-            stop_plugin(frame, task.as_mut());
+            frame.note_stop(task.stop());
             return Err(error);
         }
         log::info!(target: TARGET, "{} Sink task finished initialization and start", frame.name);
@@ -451,10 +450,4 @@ fn subscription(topics: &SinkTopics) -> Subscription<'_> {
 /// The error of a task whose consumer fails in a way that does not go away.
 pub(super) fn in_consumer(fault: KafkaFault) -> ConnectError {
     ConnectError::connect("Unrecoverable exception from the consumer of the task").caused_by(fault)
-}
-
-fn stop_plugin(frame: &Frame, task: &mut dyn SinkTask) {
-    if let Err(error) = task.stop() {
-        log::warn!(target: TARGET, "{} Could not stop task\n{}", frame.name, error.trace().trim_end());
-    }
 }

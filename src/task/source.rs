@@ -12,14 +12,12 @@ use std::time::{Duration, Instant};
 use super::chain::Chain;
 use super::control::Ending;
 use super::conversion::Conversion;
-use super::errors::Errors;
 use super::frame::{Frame, Gate, PauseChange};
 use super::offsets::TaskOffsets;
 use super::polls::Polls;
 use super::runner::{Next, Turn};
 use super::source_commit::OffsetCommits;
-use super::source_flow::{Sent, SourceFlow};
-use super::topic_creation::TopicCreation;
+use super::source_flow::{Sent, SourceFlow, without_producer};
 use super::{TaskEventKind, TaskSpec};
 use crate::api::error::{ConnectError, Result};
 use crate::api::source::{SourcePlugin, SourceTask};
@@ -157,7 +155,7 @@ impl SourceTurns {
 
     /// Stops the plug-in, lets go of everything, and tells the owner.
     fn finish(&mut self, mut running: Running, failure: Option<ConnectError>) -> Next {
-        stop_plugin(&self.frame, running.task.as_mut());
+        self.frame.note_stop(running.task.stop());
         drop(running);
         self.frame.report_end(failure.as_ref());
         Next::Done
@@ -186,8 +184,6 @@ impl Unstarted {
         let Unstarted { spec, plugin, offsets, producers } = *self;
         let conversion = Conversion::new(&spec.converters)?;
         let ways = (Chain::new(&spec.transforms)?, conversion);
-        let without_producer =
-            |fault| ConnectError::connect("Failed to create the producer of the task").caused_by(fault);
         let producer = producers.get(&spec.client).map_err(without_producer)?;
         frame.counters.client_made(spec.client.get("client.id"), producer.figures());
         let mut task = plugin.task();
@@ -203,18 +199,14 @@ impl Unstarted {
         let lane = match started {
             Ok(lane) => lane,
             Err(error) => {
-                stop_plugin(frame, task.as_mut());
+                frame.note_stop(task.stop());
                 return Err(error);
             }
         };
-        let keeps_records = task.wants_commit_record();
-        let errors = Errors::new(spec.id.clone(), spec.errors.clone(), Arc::clone(&frame.errors));
         log::info!(target: TARGET, "{} Source task finished initialization and start", frame.name);
-        let creation = spec.topic_creation.clone().map(|creation| TopicCreation::new(creation, frame));
-        let flow = SourceFlow::new(frame.name.clone(), lane, ways, errors, keeps_records);
         Ok(Running {
+            flow: SourceFlow::new(frame, &spec, lane, ways, task.wants_commit_record()),
             task,
-            flow: flow.creating_topics(creation),
             commits: OffsetCommits::new(frame, &spec, offsets, now),
             stop_timeout: spec.stop_timeout,
             polls: Polls::new(),
@@ -303,11 +295,5 @@ impl Running {
             );
         }
         self.commits.begin_last(now, self.flow.submitted(), self.task.as_mut());
-    }
-}
-
-fn stop_plugin(frame: &Frame, task: &mut dyn SourceTask) {
-    if let Err(error) = task.stop() {
-        log::warn!(target: TARGET, "{} Could not stop task\n{}", frame.name, error.trace().trim_end());
     }
 }

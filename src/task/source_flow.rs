@@ -8,6 +8,8 @@ use std::vec;
 use super::chain::Chain;
 use super::conversion::{Conversion, Converted};
 use super::errors::{Errors, Subject, Tries};
+use super::frame::Frame;
+use super::spec::TaskSpec;
 use super::stage::{Stage, StageFailure, Staged};
 use super::submitted::{self, SourceOffset, Submitted};
 use super::topic_creation::{Admission, TopicCreation};
@@ -121,16 +123,17 @@ struct Topics {
 
 impl SourceFlow {
     pub(super) fn new(
-        name: String,
+        frame: &Frame,
+        spec: &TaskSpec,
         lane: Lane,
         (chain, conversion): (Chain, Conversion),
-        errors: Errors,
         keeps_records: bool,
     ) -> Self {
+        let errors = Errors::new(spec.id.clone(), spec.errors.clone(), Arc::clone(frame.counters.errors()));
         // A record that Kafka refuses is to be shown, too.
         let keeps_records = keeps_records || errors.shows_records();
         SourceFlow {
-            name,
+            name: frame.name.clone(),
             lane,
             chain,
             conversion,
@@ -144,15 +147,10 @@ impl SourceFlow {
             lost: 0,
             is_denied: false,
             topics: Topics::default(),
-            creation: None,
+            creation: spec.topic_creation.clone().map(|creation| TopicCreation::new(creation, frame)),
             written: 0,
             transactions: None,
         }
-    }
-
-    /// The same flow where topics that are not there are created first.
-    pub(super) fn creating_topics(self, creation: Option<TopicCreation>) -> Self {
-        SourceFlow { creation, ..self }
     }
 
     /// The same flow where records are sent in transactions, with their offsets to this topic.
@@ -511,6 +509,11 @@ impl Topics {
             self.known.retain(|known| *known != topic);
         }
     }
+}
+
+/// The error of a task without a producer to send by.
+pub(super) fn without_producer(fault: KafkaFault) -> ConnectError {
+    ConnectError::connect("Failed to create the producer of the task").caused_by(fault)
 }
 
 /// Whether an error of this flow came of a producer that cannot be used any more.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::ErrorCounters;
 use super::{Direction, TaskCounters};
 use crate::api::ids::{ConnectorName, TaskId};
 use crate::stdx::sampled::Windows;
@@ -33,14 +32,8 @@ impl TaskBoard {
     }
 
     /// The counters of a new instance, in the place of those before.
-    pub(crate) fn begin(
-        &self,
-        id: &TaskId,
-        direction: Direction,
-        errors: Arc<ErrorCounters>,
-    ) -> Arc<TaskCounters> {
-        let counters = TaskCounters::new(self.windows, Clock.now().instant, direction, errors);
-        let counters = Arc::new(counters);
+    pub(crate) fn begin(&self, id: &TaskId, direction: Direction) -> Arc<TaskCounters> {
+        let counters = Arc::new(TaskCounters::new(self.windows, Clock.now().instant, direction));
         let mut tasks = self.lock();
         if tasks.counters.len() >= tasks.sweep_at {
             tasks.counters.retain(|_, counters| !counters.is_over());
@@ -92,13 +85,12 @@ mod tests {
     #[test]
     fn the_board_shows_what_runs_and_what_has_failed() {
         let board = TaskBoard::default();
-        let [a, b, c] =
-            [id("a", 0), id("a", 1), id("b", 0)].map(|id| board.begin(&id, Direction::Sink, Arc::default()));
+        let [a, b, c] = [id("a", 0), id("a", 1), id("b", 0)].map(|id| board.begin(&id, Direction::Sink));
         let names = || board.all().iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(" ");
         a.reported(&TaskEventKind::Failed { trace: String::new() });
         c.reported(&TaskEventKind::Stopped);
         assert_eq!(names(), "a-0 a-1");
-        let again = board.begin(&id("a", 1), Direction::Sink, Arc::default());
+        let again = board.begin(&id("a", 1), Direction::Sink);
         b.reported(&TaskEventKind::Stopped);
         assert_eq!(names(), "a-0 a-1", "an earlier instance does not speak for the one that followed");
         board.keep_tasks(&"a".into(), 1);
@@ -112,9 +104,7 @@ mod tests {
     fn what_has_stopped_is_let_go_of() {
         let board = TaskBoard::default();
         for number in 0..1000 {
-            board
-                .begin(&id(&format!("c{number}"), 0), Direction::Source, Arc::default())
-                .reported(&TaskEventKind::Stopped);
+            board.begin(&id(&format!("c{number}"), 0), Direction::Source).reported(&TaskEventKind::Stopped);
         }
         let kept = board.lock().counters.len();
         assert!(kept <= SWEEP_MIN, "{kept}");

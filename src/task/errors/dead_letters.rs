@@ -13,11 +13,12 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::super::conversion::RawHeaders;
 use super::super::error_counters::ErrorCounters;
+use super::super::frame::Frame;
 use crate::api::error::ConnectError;
 use crate::api::ids::TopicPartition;
 use crate::api::sink::SinkOffsets;
 use crate::kafka::fault::KafkaFault;
-use crate::kafka::producer::{Delivery, IN_FLIGHT_MAX, Lane, Outgoing, Producer, SendError, Wake};
+use crate::kafka::producer::{Delivery, IN_FLIGHT_MAX, Lane, Outgoing, Producer, SendError};
 use crate::stdx::error_class::ErrorClass;
 use crate::stdx::time::{Clock, Deadline};
 
@@ -66,22 +67,18 @@ struct Refused {
 }
 
 impl DeadLetters {
-    /// `wake` gives the task a turn.
-    pub(super) fn new(
-        topic: Arc<str>,
-        producer: &Arc<Producer>,
-        wake: Wake,
-        counters: Arc<ErrorCounters>,
-    ) -> Result<Self, KafkaFault> {
+    pub(super) fn new(topic: Arc<str>, producer: &Arc<Producer>, frame: &Frame) -> Result<Self, KafkaFault> {
         let (ring, bell) = bounded(1);
+        let waker = frame.waker.clone();
         let wake = move || {
             // One that rings already is enough.
             ring.try_send(()).ok();
-            wake();
+            waker.wake();
         };
         let lane = producer.lane(Arc::new(wake), false)?;
         let state =
             State { lane, next: 0, sent: BTreeMap::new(), unsent: VecDeque::new(), refused: Vec::new() };
+        let counters = Arc::clone(frame.counters.errors());
         Ok(DeadLetters { topic, counters, state: Mutex::new(state), bell })
     }
 

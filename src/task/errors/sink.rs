@@ -16,6 +16,7 @@ use crate::api::ids::{TaskId, TopicPartition};
 use crate::api::record::{RawRecord, SinkRecord};
 use crate::api::sink::SinkOffsets;
 use crate::kafka::consumed::Consumed;
+use crate::kafka::fault::KafkaFault;
 use crate::kafka::producer::Producer;
 use crate::stdx::time::{Clock, Deadline};
 
@@ -55,10 +56,9 @@ impl Queue {
         conversion: Conversion,
         frame: &Frame,
     ) -> Result<Self> {
-        let letters =
-            DeadLetters::new(Arc::clone(&spec.topic), producer, frame.wake(), Arc::clone(&frame.errors));
-        let letters = letters.map_err(|fault| without_producer().caused_by(fault))?;
-        let (letters, conversion) = (Arc::new(letters), Mutex::new(conversion));
+        let letters = DeadLetters::new(Arc::clone(&spec.topic), producer, frame);
+        let letters = Arc::new(letters.map_err(without_producer)?);
+        let conversion = Mutex::new(conversion);
         Ok(Queue { letters, with_context: spec.with_context, conversion })
     }
 
@@ -90,7 +90,7 @@ impl Queue {
 impl SinkErrors {
     pub(in crate::task) fn new(frame: &Frame, handling: &ErrorHandling, queue: Option<Queue>) -> Self {
         SinkErrors {
-            errors: Errors::new(frame.id().clone(), handling.clone(), Arc::clone(&frame.errors)),
+            errors: Errors::new(frame.id().clone(), handling.clone(), Arc::clone(frame.counters.errors())),
             queue,
             control: Arc::clone(&frame.control),
             intolerable: Mutex::default(),
@@ -213,6 +213,6 @@ impl Report for OnItsWay {
 }
 
 /// The error of a task whose dead letter queue has no producer.
-pub(in crate::task) fn without_producer() -> ConnectError {
-    ConnectError::connect("Failed to create the producer of the dead letter queue")
+pub(in crate::task) fn without_producer(fault: KafkaFault) -> ConnectError {
+    ConnectError::connect("Failed to create the producer of the dead letter queue").caused_by(fault)
 }
