@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
-use crate::api::record::TimestampType;
+use crate::api::record::{RawRecord, TimestampType};
 
 /// A batch ends when its bytes pass this bound, however few its records are.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -31,6 +31,18 @@ pub struct Consumed {
     pub value: Option<Bytes>,
     /// The headers, in order.
     pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+}
+
+impl Consumed {
+    /// The record as it is in Kafka.
+    pub fn raw(&self) -> RawRecord {
+        RawRecord {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            headers: self.headers.clone(),
+            timestamp: self.timestamp.map(|(millis, _)| millis),
+        }
+    }
 }
 
 /// Where the bytes of a record lie.

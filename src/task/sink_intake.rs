@@ -16,7 +16,7 @@ use super::stage::Staged;
 use crate::api::connect_record::ConnectRecord;
 use crate::api::error::Result;
 use crate::api::ids::TopicPartition;
-use crate::api::record::{RawRecord, SinkRecord};
+use crate::api::record::SinkRecord;
 use crate::api::transform::Fate;
 use crate::kafka::consumed::Consumed;
 use crate::kafka::consumer::SinkConsumer;
@@ -169,7 +169,7 @@ impl Intake {
             none => {
                 let mut record = self.conversion.record_of(&held.consumed)?;
                 if self.errors.wants_raw_records() {
-                    record.raw = Some(Arc::new(raw(&held.consumed)));
+                    record.raw = Some(Arc::new(held.consumed.raw()));
                 }
                 none.insert(record)
             }
@@ -199,15 +199,6 @@ impl Intake {
 impl Held {
     fn new(consumed: Consumed) -> Self {
         Held { consumed, record: None, done: 0 }
-    }
-}
-
-fn raw(consumed: &Consumed) -> RawRecord {
-    RawRecord {
-        key: consumed.key.clone(),
-        value: consumed.value.clone(),
-        headers: consumed.headers.clone(),
-        timestamp: consumed.timestamp.map(|(millis, _)| millis),
     }
 }
 

@@ -122,18 +122,12 @@ impl SinkErrors {
     /// # Errors
     /// It may not be left out: the task fails.
     pub(in crate::task) fn leave_out(&self, failure: StageFailure, consumed: &Consumed) -> Result<()> {
-        let Consumed { topic, partition, offset, timestamp, key, value, headers } = consumed;
+        let Consumed { topic, partition, offset, timestamp, .. } = consumed;
         let place = Place { topic, partition: *partition, offset: *offset, timestamp: *timestamp };
         let subject = Subject::Consumed(place);
         self.errors.note_operation(&failure, &subject);
         if let Some(queue) = &self.queue {
-            let raw = RawRecord {
-                key: key.clone(),
-                value: value.clone(),
-                headers: headers.clone(),
-                timestamp: timestamp.map(|(millis, _)| millis),
-            };
-            queue.letters.send(queue.letter(raw, self.errors.task(), &place, &failure));
+            queue.letters.send(queue.letter(consumed.raw(), self.errors.task(), &place, &failure));
         }
         self.errors.leave_out(failure, &subject)
     }
