@@ -69,10 +69,11 @@ impl TaskHands {
             self.running.retain(|_, (_, handle)| !handle.is_over());
             self.sweep_at = SWEEP_MIN.max(2 * self.running.len());
         }
-        let StartTask { id, epoch, class, settings, connector, tasks, paused } = task;
+        let StartTask { id, epoch, class, settings, connector, tasks, paused, restarts } = task;
         let planner = Arc::clone(&self.planner);
         let stored = StoredTask { id: id.clone(), class: class.clone(), settings, connector, tasks };
-        let handle = self.tasks.start(id.clone(), epoch, &class, paused, move || planner.plan(&stored));
+        let plan = move || planner.plan(&stored);
+        let handle = self.tasks.start(id.clone(), epoch, &class, paused, restarts, plan);
         self.running.insert(id, (epoch, handle));
     }
 
@@ -222,7 +223,8 @@ mod tests {
         let connector = format!("c{number}").as_str().into();
         let (settings, epoch) = (Settings::new(), Epoch::default());
         let (connector_settings, id) = (Settings::new(), TaskId { connector, index: 0 });
-        StartTask { id, epoch, class, settings, connector: connector_settings, tasks: 1, paused: false }
+        let (connector, tasks) = (connector_settings, 1);
+        StartTask { id, epoch, class, settings, connector, tasks, paused: false, restarts: false }
     }
 
     #[test]

@@ -210,6 +210,11 @@ impl Attempts {
 }
 
 impl AutoRestart {
+    /// Whether what has failed of a connector with these settings is restarted.
+    pub(super) fn is_enabled(&self, settings: &Settings) -> bool {
+        self.policy.with(settings).enabled
+    }
+
     /// What is to be done about something, which is kept in mind from its first failure on.
     fn look(
         &mut self,

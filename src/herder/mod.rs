@@ -340,6 +340,7 @@ impl Herder {
             class: class.as_ref(),
             share: self.membership.share_of(name),
             may_run,
+            restarts: self.auto_restart.is_enabled(settings),
             worker: &self.settings.worker,
             task_stop_timeout: self.settings.task_stop_timeout,
             now,

@@ -417,6 +417,8 @@ pub struct StartTask {
     pub tasks: usize,
     /// Whether it starts paused.
     pub paused: bool,
+    /// Whether it is restarted by itself when it fails, as far as that is known when it starts.
+    pub restarts: bool,
 }
 
 /// Something is to happen outside of the herder. Each ends in an event or is answered directly.

@@ -30,6 +30,8 @@ pub(super) struct Wanted<'a> {
     pub(super) share: Share,
     /// Whether anything may run: not while the worker ends.
     pub(super) may_run: bool,
+    /// Whether what has failed is restarted by itself.
+    pub(super) restarts: bool,
     pub(super) worker: &'a WorkerId,
     pub(super) task_stop_timeout: Duration,
     pub(super) now: Instant,
@@ -230,6 +232,7 @@ impl ConnectorEntry {
                 connector: config.settings.clone(),
                 tasks: config.tasks.len(),
                 paused,
+                restarts: wanted.restarts,
             })));
         }
     }

@@ -25,12 +25,14 @@ pub(super) struct Control {
     paused: AtomicU8,
     ending: AtomicU8,
     topics: AtomicBool,
+    /// It starts the task again by itself when that fails.
+    pub(super) restarts: bool,
 }
 
 impl Control {
-    pub(super) fn new(paused: bool) -> Self {
+    pub(super) fn new(paused: bool, restarts: bool) -> Self {
         let topics = AtomicBool::new(false);
-        Control { paused: AtomicU8::new(u8::from(paused)), ending: AtomicU8::new(0), topics }
+        Control { paused: AtomicU8::new(u8::from(paused)), ending: AtomicU8::new(0), topics, restarts }
     }
 
     /// Whether the task is to tell the topics that it uses from now on anew; once for each time it was asked.

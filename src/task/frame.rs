@@ -127,10 +127,11 @@ impl Frame {
 
     /// Says that the task fails, and why, with the whole chain of causes.
     pub(super) fn log_failure(&self, error: &ConnectError) {
+        // Who restarts it says when.
+        let until = if self.control.restarts { "" } else { " and will not recover until manually restarted" };
         log::error!(
             target: self.target,
-            "{} Task threw an uncaught and unrecoverable exception. Task is being killed and will not recover until \
-             manually restarted\n{}",
+            "{} Task threw an uncaught and unrecoverable exception. Task is being killed{until}\n{}",
             self.name,
             error.trace().trim_end(),
         );

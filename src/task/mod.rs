@@ -116,17 +116,19 @@ impl Tasks {
         Tasks { board, ..self }
     }
 
-    /// Starts a task. Never blocks: `plan` is called, and the task's plug-ins are made and started, on a thread of the
-    /// runner; events tell what came of it. Dropping the handle does not stop the task.
+    /// Starts a task, which its owner `restarts` by itself when it fails, or not. Never blocks: `plan` is called, and the
+    /// task's plug-ins are made and started, on a thread of the runner; events tell what came of it. Dropping the handle
+    /// does not stop the task.
     pub fn start(
         &self,
         id: TaskId,
         epoch: Epoch,
         class: &ConnectorClass,
         paused: bool,
+        restarts: bool,
         plan: impl FnOnce() -> Result<TaskSpec> + Send + 'static,
     ) -> TaskHandle {
-        let control = Arc::new(Control::new(paused));
+        let control = Arc::new(Control::new(paused, restarts));
         let (kind, direction) = match class {
             ConnectorClass::Source(_) if self.exactly_once => (Kind::ExactlyOnceSource, Direction::Source),
             ConnectorClass::Source(_) => (Kind::Source, Direction::Source),

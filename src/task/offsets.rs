@@ -132,7 +132,7 @@ mod tests {
             (ErrorClass::Fatal, false, 3, false, 1),
         ] {
             let store = Late { times, asked: AtomicU32::new(0), class };
-            let control = Control::new(false);
+            let control = Control::new(false, false);
             if ends {
                 control.end(Ending::Stop);
             }

@@ -216,9 +216,17 @@ fn what_fails_starts_again_by_itself() {
     becomes(&worker, "herdsman_auto_restarts_total{connector=\"c\",task=\"0\"}", 3.0);
     worker.task_state("c", 0, "RUNNING");
     let log = worker.log();
-    for line in ["Restarting task c-0, which has failed: restart 1 in a row", "restart 3 in a row"] {
+    let ends =
+        "WorkerSourceTask{id=c-0} Task threw an uncaught and unrecoverable exception. Task is being killed\n";
+    for line in [ends, "Restarting task c-0, which has failed: restart 1 in a row", "restart 3 in a row"] {
         assert!(log.contains(line), "{line}\n{log}");
     }
+    assert!(!log.contains("manually restarted"), "{log}");
+    let alone = json!({ "connector.class": "herdsman.test.BlockingSourceConnector", "fail.in": "poll" });
+    assert_eq!(worker.send("PUT", "/connectors/e/config", Some(&alone)).status, 201);
+    worker.task_state("e", 0, "FAILED");
+    let log = worker.log();
+    assert!(log.contains("{id=e-0} Task threw an uncaught and unrecoverable exception. Task is being killed and will not recover until manually restarted\n"), "{log}");
     let wrong = json!({ "connector.class": "MockSource", "auto.restart.max.restarts": "-2" });
     let refused = worker.send("PUT", "/connectors/d/config", Some(&wrong));
     assert_eq!(refused.status, 400, "{refused:?}");

@@ -205,7 +205,7 @@ fn a_panic_of_the_plug_in_or_of_the_plan_fails_the_task_and_no_other() {
     assert!(trace.contains("The code of the plug-in panicked: a bug of the plug-in"), "{trace}");
     let class = ConnectorClass::Source(Arc::new(lines.clone()));
     let id = TaskId { connector: "lines".into(), index: 0 };
-    rig.tasks.start(id, epoch(2), &class, false, || panic!("a bug of a config provider"));
+    rig.tasks.start(id, epoch(2), &class, false, false, || panic!("a bug of a config provider"));
     let trace = rig.wait_for_failure(2);
     assert!(trace.contains("panicked: a bug of a config provider"), "{trace}");
     lines.with(|state| state.panics = false);

@@ -182,7 +182,7 @@ impl Rig {
             }
             TaskWork::Sink { plugin, .. } => ConnectorClass::Sink(Arc::clone(plugin)),
         };
-        self.tasks.start(spec.id.clone(), epoch(instance), &class, paused, || Ok(spec))
+        self.tasks.start(spec.id.clone(), epoch(instance), &class, paused, false, || Ok(spec))
     }
 
     pub(crate) fn producer_settings(&self) -> ClientSettings {

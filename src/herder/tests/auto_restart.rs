@@ -51,6 +51,12 @@ fn a_task_that_fails_again_and_again_is_restarted_at_growing_pauses() {
 }
 
 #[test]
+fn tasks_know_whether_they_are_restarted() {
+    assert!(restarting(&[]).started["a-0"].restarts);
+    assert!(!restarting(&[("auto.restart.enable", "false")]).started["a-0"].restarts);
+}
+
+#[test]
 fn a_connector_that_fails_is_ended_and_started() {
     let mut world = restarting(&[]);
     connector_fails(&mut world);
