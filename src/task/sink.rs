@@ -74,6 +74,8 @@ pub(super) struct Running {
     pub(super) batch: Batch,
     /// The batch was refused for now; it comes again at this moment, and no other before.
     pub(super) redeliver_at: Option<Instant>,
+    /// Why a batch was refused last, until one is taken.
+    refusal: Option<String>,
     /// All partitions rest: a batch was refused, or a record has to wait.
     pub(super) held_back: bool,
     pub(super) intake: Intake,
@@ -245,6 +247,7 @@ impl Unstarted {
             assigned: Vec::new(),
             batch: Batch::default(),
             redeliver_at: None,
+            refusal: None,
             held_back: false,
             intake: Intake::new(chain, conversion, Arc::clone(&errors)),
             errors,
@@ -343,15 +346,16 @@ impl Running {
                 }
                 self.batch.records.clear();
                 self.redeliver_at = None;
+                self.refusal = None;
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Retriable => {
-                log::error!(
-                    target: TARGET,
-                    "{} RetriableException from SinkTask:\n{}",
-                    frame.name,
-                    error.trace().trim_end(),
-                );
+                let trace = error.trace();
+                // A task that waits for something may be asked many times a second.
+                let is_known = self.refusal.as_ref() == Some(&trace);
+                let level = if is_known { log::Level::Debug } else { log::Level::Error };
+                log::log!(target: TARGET, level, "{} RetriableException from SinkTask:\n{}", frame.name, trace.trim_end());
+                self.refusal = Some(trace);
                 self.redeliver_at = Some(self.put_at);
                 Ok(())
             }

@@ -201,3 +201,25 @@ fn what_a_source_leaves_out_is_logged_as_was_asked_for() {
         }
     }
 }
+
+#[test]
+fn a_sink_that_waits_tells_why_once() {
+    let sink = [
+        ("connector.class", "herdsman.test.BlockingSinkConnector"),
+        ("file", "out.txt"),
+        ("topics", "t"),
+        ("fail.in", "put"),
+        ("fail.times", "20"),
+        ("fail.retriable", "true"),
+    ];
+    let worker = WorkerSetup::new()
+        .set("offset.flush.interval.ms", "20")
+        .file("in.txt", "a\n")
+        .connector("source", &[("connector.class", "FileStreamSource"), ("file", "in.txt"), ("topic", "t")])
+        .connector("sink", &sink)
+        .start()
+        .healthy();
+    wait_until("the record is put", SOON, || out(worker.folder()).contains("a"));
+    let log = worker.log();
+    assert_eq!(log.matches("RetriableException from SinkTask").count(), 1, "{log}");
+}
