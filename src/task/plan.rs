@@ -13,6 +13,7 @@ pub use sources::{GroupPlans, SourceOffsets};
 
 use super::spec::{ConverterChoice, Converters, SinkTopics, TaskSpec, TaskWork};
 use crate::api::Settings;
+use crate::api::config_def::ConfigErrors;
 use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{ConnectorName, TaskId};
 use crate::api::registry::{ConnectorClass, Registry};
@@ -76,7 +77,6 @@ impl TaskPlanner {
         let connector = self.resolve(&task.connector)?;
         let settings = self.resolve(&task.settings)?;
         check_tasks_max(&task.id.connector, &connector, task.tasks)?;
-        let refused = |why: crate::api::config_def::ConfigErrors| ConnectError::config(why.to_string());
         let layers = self.layers(&connector);
         let (work, client) = match &task.class {
             ConnectorClass::Source(plugin) => self.source(&task.id, plugin, &connector)?,
@@ -119,10 +119,8 @@ impl TaskPlanner {
     /// Settings of the connector's clients that cannot be kept; a config provider that failed.
     pub fn group_offsets(&self, name: &ConnectorName, connector: &Settings) -> Result<GroupOffsets> {
         let connector = self.resolve(connector)?;
-        let client: ClientSettings = self
-            .layers(&connector)
-            .sink_consumer(name.as_str(), 0)
-            .map_err(|why| ConnectError::config(why.to_string()))?;
+        let client: ClientSettings =
+            self.layers(&connector).sink_consumer(name.as_str(), 0).map_err(refused)?;
         Ok(GroupOffsets::new(client))
     }
 
@@ -169,6 +167,11 @@ impl std::fmt::Debug for TaskPlanner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TaskPlanner").field("registry", &self.registry).finish_non_exhaustive()
     }
+}
+
+/// The error of a task whose settings cannot be kept.
+fn refused(why: ConfigErrors) -> ConnectError {
+    ConnectError::config(why.to_string())
 }
 
 /// An oversized set of tasks that is stored already makes each of its tasks fail.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::refused;
 use crate::api::Settings;
-use crate::api::config_def::ConfigErrors;
 use crate::api::error::{ConnectError, Result};
 use crate::api::registry::ConnectorClass;
 use crate::config::client::ClientLayers;
@@ -50,7 +50,6 @@ fn dead_letters(connector: &Settings, layers: &ClientLayers<'_>) -> Result<Optio
     else {
         return Ok(None);
     };
-    let refused = |why: ConfigErrors| ConnectError::config(why.to_string());
     Ok(Some(DeadLetterSpec {
         topic: topic.into(),
         replication: number(connector, "errors.deadletterqueue.topic.replication.factor", "SHORT", 3_i16)?,

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::TaskPlanner;
+use super::{TaskPlanner, refused};
 use crate::api::Settings;
-use crate::api::config_def::ConfigErrors;
 use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{ConnectorName, TaskId};
 use crate::api::source::SourcePlugin;
@@ -230,8 +229,4 @@ fn write_and_wait(store: &dyn OffsetStore, changes: Vec<OffsetChange>, deadline:
         Ok(outcome) => outcome.map_err(|why| failed().caused_by(why)),
         Err(_) => Err(failed().caused_by("no answer in time")),
     }
-}
-
-fn refused(why: ConfigErrors) -> ConnectError {
-    ConnectError::config(why.to_string())
 }
