@@ -93,6 +93,7 @@ fn dead_until(rig: &Rig, mut enough: impl FnMut(&[Dead]) -> bool) -> Vec<Dead> {
     records
 }
 
+/// What a task has counted of errors, without the time of the last one.
 pub(crate) fn counts(task: &TaskHandle) -> ErrorCounts {
     ErrorCounts { last_error: 0, ..task.error_counters().counts() }
 }

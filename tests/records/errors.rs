@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use herdsman::stdx::time::Clock;
-use herdsman::task::{ErrorCounts, RetryPolicy, TaskEventKind, TaskHandle, Tolerance};
+use herdsman::task::{ErrorCounts, RetryPolicy, TaskEventKind, Tolerance};
 
+use crate::dead_letters::counts;
 use crate::plugins::{Hesitant, Lines, numbered};
 use crate::support::{HOUR, Rig, wait_until};
-
-/// What a task has counted, without the time of the last error.
-fn counts(task: &TaskHandle) -> ErrorCounts {
-    ErrorCounts { last_error: 0, ..task.error_counters().counts() }
-}
 
 /// Two lines, one that waits, and one more; as a transform leaves them.
 fn with_one_that_waits() -> (Vec<String>, Vec<String>) {
