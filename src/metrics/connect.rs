@@ -92,7 +92,12 @@ impl Here {
         here
     }
 
-    fn add(&mut self, parts: &MetricsParts, view: &Arc<ConnectorView>, counted: BTreeMap<u32, TaskReading>) {
+    fn add(
+        &mut self,
+        parts: &MetricsParts,
+        view: &Arc<ConnectorView>,
+        mut counted: BTreeMap<u32, TaskReading>,
+    ) {
         let Some(status) = &view.status else { return };
         let is_here = |status: &Status| status.worker == parts.worker;
         let labels = Labels::none().with("connector", view.info.name.as_str());
@@ -115,7 +120,6 @@ impl Here {
             registry.predicate(class).map(|it| (it.class(), it.version()))
         });
         let mut counts = TaskCounts::default();
-        let mut counted = counted;
         for (index, status) in status.tasks.iter().filter(|(_, status)| is_here(status)) {
             counts.count(status.state);
             let reading = counted.remove(index);

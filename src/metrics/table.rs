@@ -24,6 +24,16 @@ pub(super) struct Attribute<S: ?Sized> {
     pub(super) read: fn(&S) -> Value<'_>,
 }
 
+const fn of<S: ?Sized>(
+    bean: Bean,
+    name: &'static str,
+    (kind, unit): (Kind, &'static str),
+    meaning: &'static str,
+    read: fn(&S) -> Value<'_>,
+) -> Attribute<S> {
+    Attribute { bean, name, kind, unit, meaning, read }
+}
+
 /// What an attribute is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value<'a> {
@@ -33,7 +43,17 @@ pub(super) enum Value<'a> {
     Text(&'a str),
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// A text that may not be known.
+    fn text(text: Option<&'a str>) -> Self {
+        text.map_or(Value::Unknown, Value::Text)
+    }
+
+    /// A name, which is not known while it is empty.
+    fn name(name: &'a str) -> Self {
+        Value::text(Some(name).filter(|name| !name.is_empty()))
+    }
+
     /// A number that may not be known.
     fn of(number: Option<f64>) -> Self {
         number.map_or(Value::Unknown, Value::Number)

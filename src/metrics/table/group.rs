@@ -1,24 +1,13 @@
 //! The group of workers: where this worker stands in it.
 
-use super::{Attribute, Value};
+use super::{Attribute, Value, of};
 use crate::herder::meter::GroupReading;
-use crate::metrics::exposition::Kind;
 use crate::metrics::exposition::Kind::{Counter, Gauge};
 use crate::metrics::names::Bean;
 
-const fn of(
-    bean: Bean,
-    name: &'static str,
-    (kind, unit): (Kind, &'static str),
-    meaning: &'static str,
-    read: fn(&GroupReading) -> Value<'_>,
-) -> Attribute<GroupReading> {
-    Attribute { bean, name, kind, unit, meaning, read }
-}
-
 pub(in crate::metrics) const REBALANCE: &[Attribute<GroupReading>] = &[
     of(Bean::Rebalance, "leader-name", (Gauge, "text"), "The URL of the leader of the group.", |of| {
-        if of.leader_url.is_empty() { Value::Unknown } else { Value::Text(&of.leader_url) }
+        Value::name(&of.leader_url)
     }),
     of(Bean::Rebalance, "connect-protocol", (Gauge, "text"), "The protocol that the group speaks.", |of| {
         Value::Text(of.protocol)

@@ -1,9 +1,8 @@
 //! Tasks: what they count, what they are made of.
 
 use super::worker::state_word;
-use super::{Attribute, Value};
+use super::{Attribute, Value, of};
 use crate::herder::view::RunState;
-use crate::metrics::exposition::Kind;
 use crate::metrics::exposition::Kind::{Counter, Gauge};
 use crate::metrics::names::Bean;
 use crate::task::ErrorCounts;
@@ -38,16 +37,6 @@ pub(in crate::metrics) type ClassAndVersion = (&'static str, &'static str);
 
 type Read = fn(&TaskSubject) -> Value<'_>;
 
-const fn of(
-    bean: Bean,
-    name: &'static str,
-    (kind, unit): (Kind, &'static str),
-    meaning: &'static str,
-    read: Read,
-) -> Attribute<TaskSubject> {
-    Attribute { bean, name, kind, unit, meaning, read }
-}
-
 const fn text(name: &'static str, meaning: &'static str, read: Read) -> Attribute<TaskSubject> {
     of(Bean::Task, name, (Gauge, "text"), meaning, read)
 }
@@ -69,31 +58,24 @@ fn errors(of: &TaskSubject, read: fn(&ErrorCounts) -> Value<'static>) -> Value<'
 }
 
 fn class_of(plugin: Option<ClassAndVersion>) -> Value<'static> {
-    plugin.map_or(Value::Unknown, |(class, _)| Value::Text(class))
+    Value::text(plugin.map(|(class, _)| class))
 }
 
 fn version_of(plugin: Option<ClassAndVersion>) -> Value<'static> {
-    plugin.map_or(Value::Unknown, |(_, version)| Value::Text(version))
-}
-
-fn known(text: Option<&'static str>) -> Value<'static> {
-    text.map_or(Value::Unknown, Value::Text)
-}
-
-/// A name that is not empty.
-fn named(name: &str) -> Value<'_> {
-    if name.is_empty() { Value::Unknown } else { Value::Text(name) }
+    Value::text(plugin.map(|(_, version)| version))
 }
 
 pub(in crate::metrics) const TASK: &[Attribute<TaskSubject>] = &[
     text("status", "The state of a task: running, paused, failed, restarting or unassigned.", |of| {
-        of.state.map_or(Value::Unknown, |state| Value::Text(state_word(state)))
+        Value::text(of.state.map(state_word))
     }),
-    text("connector-class", "The class of its connector.", |of| named(&of.classes.connector)),
-    text("connector-type", "Whether it is a source or a sink.", |of| known(of.classes.kind)),
-    text("connector-version", "The version of the class of its connector.", |of| known(of.classes.version)),
-    text("task-class", "Its class.", |of| known(of.classes.task)),
-    text("task-version", "The version of its class.", |of| known(of.classes.version)),
+    text("connector-class", "The class of its connector.", |of| Value::name(&of.classes.connector)),
+    text("connector-type", "Whether it is a source or a sink.", |of| Value::text(of.classes.kind)),
+    text("connector-version", "The version of the class of its connector.", |of| {
+        Value::text(of.classes.version)
+    }),
+    text("task-class", "Its class.", |of| Value::text(of.classes.task)),
+    text("task-version", "The version of its class.", |of| Value::text(of.classes.version)),
     text("key-converter-class", "The class of its converter for keys.", |of| {
         class_of(of.classes.key_converter)
     }),
@@ -375,7 +357,7 @@ const fn plugin(
     meaning: &'static str,
     read: fn(&PluginSubject) -> Value<'_>,
 ) -> Attribute<PluginSubject> {
-    Attribute { bean, name, kind: Gauge, unit: "text", meaning, read }
+    of(bean, name, (Gauge, "text"), meaning, read)
 }
 
 pub(in crate::metrics) const TRANSFORM: &[Attribute<PluginSubject>] = &[

@@ -1,9 +1,9 @@
 //! The worker, its connectors, and how many of their tasks are in which state.
 
-use super::{Attribute, Value};
+use super::{Attribute, Value, of};
 use crate::herder::meter::StartsReading;
 use crate::herder::view::RunState;
-use crate::metrics::exposition::Kind::{Counter, Gauge};
+use crate::metrics::exposition::Kind::{self, Counter, Gauge};
 use crate::metrics::names::Bean;
 
 /// A worker.
@@ -16,11 +16,11 @@ pub(in crate::metrics) struct WorkerSubject {
 
 const fn worker(
     name: &'static str,
-    kind: crate::metrics::exposition::Kind,
+    kind: Kind,
     meaning: &'static str,
     read: fn(&WorkerSubject) -> Value<'_>,
 ) -> Attribute<WorkerSubject> {
-    Attribute { bean: Bean::Worker, name, kind, unit: "", meaning, read }
+    of(Bean::Worker, name, (kind, ""), meaning, read)
 }
 
 pub(in crate::metrics) const WORKER: &[Attribute<WorkerSubject>] = &[
@@ -102,7 +102,7 @@ const fn tasks_of(
     meaning: &'static str,
     read: fn(&TaskCounts) -> Value<'_>,
 ) -> Attribute<TaskCounts> {
-    Attribute { bean: Bean::WorkerConnector, name, kind: Gauge, unit: "", meaning, read }
+    of(Bean::WorkerConnector, name, (Gauge, ""), meaning, read)
 }
 
 pub(in crate::metrics) const WORKER_CONNECTOR: &[Attribute<TaskCounts>] = &[
@@ -146,7 +146,7 @@ const fn connector(
     meaning: &'static str,
     read: fn(&ConnectorSubject) -> Value<'_>,
 ) -> Attribute<ConnectorSubject> {
-    Attribute { bean: Bean::Connector, name, kind: Gauge, unit: "text", meaning, read }
+    of(Bean::Connector, name, (Gauge, "text"), meaning, read)
 }
 
 pub(in crate::metrics) const CONNECTOR: &[Attribute<ConnectorSubject>] = &[
@@ -156,13 +156,9 @@ pub(in crate::metrics) const CONNECTOR: &[Attribute<ConnectorSubject>] = &[
         |of| Value::Text(state_word(of.state)),
     ),
     connector("connector-class", "The class of a connector.", |of| Value::Text(&of.class)),
-    connector("connector-type", "Whether a connector is a source or a sink.", |of| text(of.kind)),
-    connector("connector-version", "The version of the class of a connector.", |of| text(of.version)),
+    connector("connector-type", "Whether a connector is a source or a sink.", |of| Value::text(of.kind)),
+    connector("connector-version", "The version of the class of a connector.", |of| Value::text(of.version)),
 ];
-
-fn text(text: Option<&str>) -> Value<'_> {
-    text.map_or(Value::Unknown, Value::Text)
-}
 
 /// The word that stands for a state in metrics.
 pub(super) fn state_word(state: RunState) -> &'static str {
