@@ -212,8 +212,30 @@ fn turns(out: &mut Exposition, metrics: &Metrics) {
     LONGEST.add(out, &Labels::none(), turns.max.as_secs_f64());
 }
 
-/// The word for a stage: without what it is about, which differs from one moment to the next.
-fn stage_word(stage: &Stage) -> &'static str {
+/// All stages; what differs from one moment to the next is `…`.
+pub(super) fn stages() -> [Stage; 15] {
+    let some = || "…".to_owned();
+    [
+        Stage::AwaitingStartup,
+        Stage::ContactingKafka,
+        Stage::ReadingOffsets,
+        Stage::StartingConnectors { left: 1, example: some() },
+        Stage::PreparingInternalTopics("waiting for the topic '…': …".to_owned()),
+        Stage::JoiningGroup,
+        Stage::StoppingForRebalance,
+        Stage::ReadingConfigTopic,
+        Stage::BackingOff,
+        Stage::ConfigTopicUnreadable(some()),
+        Stage::AwaitingCoordinator(some()),
+        Stage::ClaimingConfigTopic,
+        Stage::WritingSessionKey,
+        Stage::Handling("…"),
+        Stage::ShuttingDown,
+    ]
+}
+
+/// The word for a stage, without what it is about. A new one belongs to [`stages`], too.
+pub(super) fn stage_word(stage: &Stage) -> &'static str {
     match stage {
         Stage::AwaitingStartup => "awaiting_startup",
         Stage::ContactingKafka => "contacting_kafka",

@@ -41,6 +41,7 @@ pub fn page() -> String {
     app_info(&mut page);
     client_attributes(&mut page);
     ours(&mut page, "herdsman's own", own::ALL);
+    stages(&mut page);
     ours(&mut page, "The process", process::ALL);
     page
 }
@@ -120,6 +121,16 @@ fn ours(page: &mut String, title: &str, families: &[Own]) {
     }
 }
 
+fn stages(page: &mut String) {
+    page.push_str(
+        "\nThe label `stage`, and what `GET /health?verbose=true` says in its place:\n\n\
+         | `stage` | The worker is currently |\n|---|---|\n",
+    );
+    for stage in own::stages() {
+        line(page, format_args!("| `{}` | {stage} |", own::stage_word(&stage)));
+    }
+}
+
 fn code(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
@@ -131,12 +142,26 @@ fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::config::reference::{MADE, check_page};
 
     #[test]
     fn the_page_of_metrics_is_fresh() {
         check_page("metrics.md", &format!("{MADE}\n\n{}", page()));
+    }
+
+    #[test]
+    fn each_stage_is_listed_once_in_the_words_of_both() {
+        let page = page();
+        let stages = own::stages();
+        for stage in &stages {
+            let row = format!("| `{}` | {stage} |\n", own::stage_word(stage));
+            assert_eq!(page.matches(&row).count(), 1, "{row}");
+        }
+        let words: BTreeSet<_> = stages.iter().map(own::stage_word).collect();
+        assert_eq!(words.len(), stages.len(), "a word for each: {words:?}");
     }
 
     #[test]
