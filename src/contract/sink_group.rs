@@ -1,6 +1,6 @@
 //! Sink tasks in a consumer group that the suite plays: partitions come and go, records come and come again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::instance::{Fault, Instance};
@@ -13,6 +13,7 @@ use crate::api::error::Result;
 use crate::api::ids::TopicPartition;
 use crate::api::record::SinkRecord;
 use crate::api::sink::{SinkOffsets, SinkTask, SinkTaskContext};
+use crate::stdx::mutex::lock;
 use crate::stdx::time::Clock;
 
 const STARTS: Rule = Rule {
@@ -65,10 +66,6 @@ const BATCH: i64 = 3;
 struct Context {
     assigned: Mutex<Vec<TopicPartition>>,
     seeks: Mutex<SinkOffsets>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SinkTaskContext for Context {

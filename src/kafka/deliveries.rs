@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -18,6 +18,7 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use super::client_log;
 use super::denials::{Denials, denial};
 use super::figures::ClientFigures;
+use crate::stdx::mutex::lock;
 use crate::stdx::time::Clock;
 
 /// Places of a lane: how many of a task's records can be in flight. A report carries the place, not the number.
@@ -251,11 +252,6 @@ pub(super) fn to_opaque(lane: u16, place: usize) -> usize {
 fn from_opaque(opaque: usize) -> (u16, usize) {
     let lane = u16::try_from(opaque >> PLACE_BITS & usize::from(u16::MAX)).unwrap_or_default();
     (lane, opaque & (PLACES - 1))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 //! librdkafka tries again for ever, as it does with a broker that is away. To wait helps against the one and not against
 //! the other, so a task has to tell them apart.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::fault::FaultKind;
+use crate::stdx::mutex::lock;
 
 /// For how long nothing must get through to a broker until a refusal is believed: one that starts may refuse what it does
 /// not know yet.
@@ -93,11 +94,6 @@ impl Denials {
     pub(super) fn suspected(&self) -> Option<(FaultKind, String)> {
         lock(&self.latest).as_ref().map(|denial| (denial.kind, denial.reason.clone()))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while the lock is held.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
@@ -16,6 +16,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::client_log;
 use super::figures::ClientFigures;
 use crate::api::ids::TopicPartition;
+use crate::stdx::mutex::lock;
 
 /// What the group decided about a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,8 +123,4 @@ pub(super) fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
         .iter()
         .map(|element| TopicPartition { topic: element.topic().into(), partition: element.partition() })
         .collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 //! librdkafka can subscribe to patterns, but to POSIX ones only. Here the worker matches the names itself, as Java does,
 //! and subscribes to what it finds. A look waits for the broker, on a thread that lives as long as that takes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -14,6 +14,7 @@ use super::group_events::GroupEvents;
 use super::producer::Wake;
 use crate::config::client::ClientSettings;
 use crate::stdx::java_regex::JavaRegex;
+use crate::stdx::mutex::lock;
 use crate::stdx::thread;
 
 /// librdkafka's name for `metadata.max.age.ms`, and Java's default for it.
@@ -134,11 +135,6 @@ fn topics(client: &BaseConsumer<GroupEvents>, pattern: &JavaRegex) -> Found {
     }
     names.sort_unstable();
     Ok(names)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while the lock is held.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

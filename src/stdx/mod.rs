@@ -1,5 +1,5 @@
 //! What could be in the standard library: named threads, a pool that grows with need, replies that cannot be
-//! forgotten, classes of errors, time as a value, numbers over the latest time, whom the system trusts; dates, numbers,
+//! forgotten, classes of errors, locks, time as a value, numbers over the latest time, whom the system trusts; dates, numbers,
 //! regular expressions, Base64 and message authentication codes as Java has them.
 
 pub mod backoff;
@@ -11,6 +11,7 @@ pub mod java_mac;
 pub mod java_number;
 pub mod java_regex;
 pub mod log_context;
+pub mod mutex;
 pub mod panics;
 pub mod pool;
 pub mod reply;

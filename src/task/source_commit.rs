@@ -1,7 +1,7 @@
 //! When and how the offsets of a source task are stored: every `offset.flush.interval.ms` and once at its end,
 //! without holding up its records.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::control::{Control, Ending};
@@ -12,6 +12,7 @@ use crate::api::error::ConnectError;
 use crate::api::ids::TaskId;
 use crate::api::source::SourceTask;
 use crate::stdx::log_context::LogContext;
+use crate::stdx::mutex::lock;
 use crate::stdx::reply::Reply;
 use crate::store::offset_record::{OffsetKey, encode_offset};
 use crate::store::offset_store::{OffsetStore, OffsetsWritten};
@@ -198,8 +199,4 @@ pub(super) fn merge(offsets: &mut Vec<SourceOffset>, newer: Vec<SourceOffset>) {
             None => offsets.push((partition, offset)),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@
 //! end hears of it.
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::api::error::{ConnectError, Result};
@@ -17,6 +17,7 @@ use crate::api::source::SourceTask;
 use crate::kafka::fault::{FaultKind, KafkaFault};
 use crate::kafka::producer::{Delivery, IN_FLIGHT_MAX, Lane, Outgoing, Producer, SendError};
 use crate::kafka::transactions::TransactionFault;
+use crate::stdx::mutex::lock;
 use crate::stdx::reply::Reply;
 use crate::store::offset_record::{OffsetKey, encode_offset};
 use crate::store::offset_store::{OffsetChange, OffsetStore, OffsetsWritten};
@@ -384,9 +385,4 @@ fn expired(task: &TaskId, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Con
          transaction.boundary.interval.ms, or set transaction.boundary=poll"
     ))
     .caused_by(cause)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while the lock is held.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
