@@ -207,7 +207,7 @@ fn what_fails_starts_again_by_itself() {
     let worker = WorkerSetup::new().set("auto.restart.backoff.ms", "20").start().healthy();
     let config = json!({
         "connector.class": "herdsman.test.BlockingSourceConnector",
-        "fail.in": "poll",
+        "fail.in": "task_start",
         "fail.times": "3",
         "auto.restart.enable": "true",
     });
