@@ -134,9 +134,7 @@ impl Herder {
             Membership::Group(group) if group.leads() => {
                 Err(HerderError::NotHere { target: Target::Owner, url: owner(group) })
             }
-            Membership::Group(group) => {
-                Err(HerderError::NotHere { target: Target::Leader, url: group.leader_url() })
-            }
+            Membership::Group(group) => Err(group.not_leading()),
         }
     }
 
@@ -183,10 +181,10 @@ impl Herder {
         effects: &mut Effects,
     ) {
         let Some(epoch) = self.connectors.get(name).map(|entry| entry.epoch) else { return };
-        let leader_url = self.membership.group().and_then(|group| group.leader_url());
-        let Some(leader_url) = leader_url else {
+        let Some(group) = self.membership.group() else { return };
+        let Some(leader_url) = group.leader_url() else {
             // The connector is asked again after a pause, when it may be known who leads.
-            let why = HerderError::NotHere { target: Target::Leader, url: None };
+            let why = group.not_leading();
             return self.tasks_written(now.instant, name, epoch, Err(why), effects);
         };
         let operation = self.next_operation(Operation::Writing(Writing::Tasks(name.clone(), epoch)));

@@ -12,7 +12,7 @@ use super::Herder;
 use super::connector_entry::TaskRun;
 use super::membership::Membership;
 use super::msg::{
-    Answer, AskForFencing, Effect, Effects, FenceTasks, HerderError, OperationId, Proof, Target, TaskQuestion,
+    Answer, AskForFencing, Effect, Effects, FenceTasks, HerderError, OperationId, Proof, TaskQuestion,
 };
 use super::not_found;
 use super::operations::{CatchUp, OffsetsRequest, Operation, Writing};
@@ -136,7 +136,7 @@ impl Herder {
         }
         let Some(group) = self.membership.group() else { return };
         let Some(leader_url) = group.leader_url() else {
-            let why = HerderError::NotHere { target: Target::Leader, url: None };
+            let why = group.not_leading();
             return effects.answer(reply, Err(why));
         };
         let signature = if group.signs() { group.keys.sign(b"") } else { None };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::fencing::{Fencing, Unread};
-use super::msg::{HerderError, OperationId, Request, Target, TaskQuestion};
+use super::msg::{HerderError, OperationId, REBALANCE_UNDERWAY, Request, Target, TaskQuestion};
 use super::session_key::{KeySettings, SessionKeys};
 use crate::api::ids::{ConfigOffset, ConnectorName, Generation, MemberId, TaskId};
 use crate::group::leader::{Leader, Owners};
@@ -260,9 +260,7 @@ impl Membership {
         match self {
             Membership::Alone => Ok(()),
             Membership::Group(group) if group.leads() => Ok(()),
-            Membership::Group(group) => {
-                Err(HerderError::NotHere { target: Target::Leader, url: group.leader_url() })
-            }
+            Membership::Group(group) => Err(group.not_leading()),
         }
     }
 }
@@ -317,6 +315,17 @@ impl Group {
     /// Where the leader is reached; `None` while that is not known.
     pub(super) fn leader_url(&self) -> Option<String> {
         self.place().map(|place| place.leader_url.clone()).filter(|url| !url.is_empty())
+    }
+
+    /// Why this worker cannot do what is the leader's: another one leads, or nobody does for the moment.
+    pub(super) fn not_leading(&self) -> HerderError {
+        match self.place() {
+            Some(_) => HerderError::NotHere { target: Target::Leader, url: self.leader_url() },
+            None => HerderError::Rebalancing(match self.stage() {
+                Some(stage) => format!("{REBALANCE_UNDERWAY}: the worker is currently {stage}"),
+                None => REBALANCE_UNDERWAY.to_owned(),
+            }),
+        }
     }
 
     fn is_settled(&self) -> bool {

@@ -47,8 +47,8 @@ pub enum HerderError {
         /// The URL that it advertises; `None` if it is not known at the moment.
         url: Option<String>,
     },
-    /// The group of workers is being rearranged: asked again in a moment, it can be done. The text is
-    /// [`STALE_CONFIGURATION`] for changes and [`REBALANCE_EXPECTED`] for what is only shown.
+    /// The group of workers is being rearranged: asked again in a moment, it can be done. The text is or begins with
+    /// [`STALE_CONFIGURATION`] or [`REBALANCE_UNDERWAY`] for changes, and is [`REBALANCE_EXPECTED`] for what is only shown.
     #[error("{0}")]
     Rebalancing(String),
     /// A request of another worker does not prove that it is one. The text says why.
@@ -91,6 +91,8 @@ pub enum SignatureFault {
 /// Whose the request is, is not known.
 pub const NO_KNOWN_URL: &str = "Cannot complete request momentarily due to no known leader URL, likely because a \
                                 rebalance was underway.";
+/// Nobody leads until a rebalance is over, or this worker is in contact with its group again; followed by what it waits for.
+pub const REBALANCE_UNDERWAY: &str = "Cannot complete request momentarily because a rebalance is underway";
 /// The request is another worker's, and was forwarded often enough.
 pub const CONFLICTING_OPERATION: &str =
     "Cannot complete request because of a conflicting operation (e.g. worker rebalance)";

@@ -17,7 +17,8 @@ use super::forward::{Call, ForwardError};
 use super::http::{HttpRequest, HttpResponse};
 use super::router::{Passage, encode_segment, passage};
 use crate::herder::msg::{
-    Answer, CONFLICTING_OPERATION, Draft, HerderError, NO_KNOWN_URL, Request, STALE_CONFIGURATION, Target,
+    Answer, CONFLICTING_OPERATION, Draft, HerderError, NO_KNOWN_URL, REBALANCE_UNDERWAY, Request,
+    STALE_CONFIGURATION, Target,
 };
 use crate::herder::session_key::{ALGORITHM_HEADER, SIGNATURE_HEADER};
 use crate::stdx::backoff::Backoff;
@@ -264,7 +265,7 @@ fn is_not_now(response: &HttpResponse) -> bool {
     struct ErrorMessage {
         message: Option<String>,
     }
-    const TEXTS: [&str; 3] = [NO_KNOWN_URL, CONFLICTING_OPERATION, STALE_CONFIGURATION];
+    const TEXTS: [&str; 4] = [NO_KNOWN_URL, CONFLICTING_OPERATION, REBALANCE_UNDERWAY, STALE_CONFIGURATION];
     let says = |message: &str| TEXTS.iter().any(|text| message.starts_with(text.trim_end_matches('.')));
     let body = || serde_json::from_slice::<ErrorMessage>(&response.body).ok()?.message;
     response.status == 409 && body().is_some_and(|message| says(&message))
@@ -309,6 +310,9 @@ mod tests {
         let conflict = |message: &str| HttpResponse::error(409, message);
         assert!(is_not_now(&conflict(NO_KNOWN_URL)));
         assert!(is_not_now(&conflict(&format!("{STALE_CONFIGURATION}. Repeat it."))));
+        assert!(is_not_now(&conflict(&format!(
+            "{REBALANCE_UNDERWAY}: the worker is currently waiting. Repeat it."
+        ))));
         assert!(!is_not_now(&conflict("Connector c already exists")));
         assert!(!is_not_now(&HttpResponse::error(500, STALE_CONFIGURATION)));
         assert!(!is_not_now(&HttpResponse::json(409, "{}")));

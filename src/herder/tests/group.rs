@@ -49,6 +49,8 @@ pub(super) struct Member {
     pub(super) asked: Vec<AskForFencing>,
     submits: Vec<OperationId>,
     claims: Vec<OperationId>,
+    /// Checks of settings that are under way.
+    checks: Vec<OperationId>,
     /// Tasks that were started and not stopped since, and those that were stopped.
     pub(super) started: Vec<(TaskId, Epoch)>,
     pub(super) stopped: Vec<(TaskId, Epoch)>,
@@ -111,6 +113,7 @@ impl Member {
             asked: Vec::new(),
             submits: Vec::new(),
             claims: Vec::new(),
+            checks: Vec::new(),
             started: Vec::new(),
             stopped: Vec::new(),
             started_instances: Vec::new(),
@@ -146,6 +149,7 @@ impl Member {
                 Effect::WriteConfig(write, operation) => self.writes.push((write, operation)),
                 Effect::CatchUp(operation, _) => self.reads.push(operation),
                 Effect::ClaimConfigTopic(operation) => self.claims.push(operation),
+                Effect::Validate(operation, _) => self.checks.push(operation),
                 Effect::SubmitTasks(submit) => self.submits.push(submit.operation),
                 Effect::WriteStatus(write) => {
                     self.said.push(said(&write.record()));

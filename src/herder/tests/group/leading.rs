@@ -1,6 +1,7 @@
 //! What a leader has to have before it serves.
 
 use super::*;
+use crate::herder::msg::REBALANCE_UNDERWAY;
 use crate::store::config_state::TargetState;
 
 impl Member {
@@ -111,6 +112,20 @@ fn what_waits_to_be_written_is_the_next_leaders_to_write() {
     member.write_all();
     assert_eq!(stopped.poll(), Some(Ok(())), "it was on its way");
     assert_eq!(paused.poll(), Some(Ok(())), "any worker may write that");
+}
+
+#[test]
+fn a_change_that_was_checked_during_a_rebalance_is_told_of_it() {
+    let mut member = Member::leading();
+    let (reply, created) = reply();
+    let request = Request::Create { name: "a".into(), draft: Default::default(), target: None, reply };
+    member.event(HerderEvent::Request(request));
+    let check = member.checks.pop().expect("it checks nothing");
+    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+    member.event(HerderEvent::Validated(check, Ok(settings_of("a", &[]))));
+    let why = created.poll().expect("an answer").unwrap_err();
+    let told = format!("{REBALANCE_UNDERWAY}: the worker is currently {}", member.stage());
+    assert_eq!(why, HerderError::Rebalancing(told), "this worker is the leader that is not known");
 }
 
 #[test]
