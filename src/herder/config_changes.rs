@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Herder;
 use super::connector_entry::Waiter;
-use super::msg::{Answer, Effect, Effects, HerderError, OperationId, Target, Written};
+use super::msg::{Answer, Effect, Effects, HerderError, OperationId, Written};
 use super::operations::{Asker, Operation, Part, Write, Writing, refuse};
 use crate::api::Settings;
 use crate::api::ids::{ConfigOffset, ConnectorName, Epoch};
@@ -65,25 +65,36 @@ impl Herder {
         }
     }
 
-    /// Has the next change written, if none is on its way.
+    /// Goes on with what waits to be written and is still wanted.
+    pub(super) fn go_on_writing(&mut self, effects: &mut Effects) {
+        if self.writing.is_none() && !self.writes.is_empty() {
+            self.drop_unwanted_writes(effects);
+            self.write_next(effects);
+        }
+    }
+
+    /// Has the next change written, if none is on its way. What only the leader may write waits for the end of a rebalance,
+    /// at which another worker may lead.
     fn write_next(&mut self, effects: &mut Effects) {
-        if self.writing.is_none()
-            && let Some((operation, write)) = self.writes.pop_front()
-        {
+        if self.writing.is_some() {
+            return;
+        }
+        let leads = self.membership.must_lead().is_ok() && self.membership.is_settled();
+        let next = self.writes.iter().position(|(_, write)| leads || !write.is_leaders());
+        if let Some((operation, write)) = next.and_then(|next| self.writes.remove(next)) {
             self.writing = Some(operation);
             effects.push(Effect::WriteConfig(write, Some(operation)));
         }
     }
 
-    /// Another worker leads: what waits here to be written by the leader is for that one. It was checked against what this
-    /// one knew, and others may have changed that since.
-    pub(super) fn hand_over_writes(&mut self, now: Now, leader_url: Option<String>, effects: &mut Effects) {
+    /// Another worker leads or has led: what waits here to be written by the leader is not written. It was checked against
+    /// what this one knew, and others may have changed that since.
+    pub(super) fn hand_over_writes(&mut self, now: Now, why: &HerderError, effects: &mut Effects) {
         let waiting = std::mem::take(&mut self.writes).into_iter();
         let (leaders, ours): (VecDeque<_>, _) = waiting.partition(|(_, write)| write.is_leaders());
         self.writes = ours;
         for (operation, _) in leaders {
-            let not_here = HerderError::NotHere { target: Target::Leader, url: leader_url.clone() };
-            self.write_ended(now, operation, Err(not_here), effects);
+            self.write_ended(now, operation, Err(why.clone()), effects);
         }
     }
 
@@ -221,7 +232,7 @@ impl Herder {
         effects: &mut Effects,
     ) {
         if self.writing.take_if(|writing| *writing == operation).is_some() {
-            self.write_next(effects);
+            self.go_on_writing(effects);
         }
         self.write_ended(now, operation, outcome, effects);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Herder;
 use super::membership::{Claim, Standing};
-use super::msg::{Answer, Effect, Effects, HerderError, OperationId};
+use super::msg::{Answer, Effect, Effects, HerderError, OperationId, Target};
 use super::operations::{Operation, Writing};
 use crate::stdx::time::{Deadline, Now};
 use crate::store::config_write::ConfigWrite;
@@ -21,10 +21,11 @@ impl Herder {
         let Standing::Resolving(place, _) = &group.standing else { return };
         if place.leader != place.member {
             // Another may write there: what was held is lost, or will be at the next try.
-            let leader_url = Some(place.leader_url.clone()).filter(|url| !url.is_empty());
+            let url = Some(place.leader_url.clone()).filter(|url| !url.is_empty());
             group.claim = Claim::None;
             group.key_retry = None;
-            return self.hand_over_writes(now, leader_url, effects);
+            let not_here = HerderError::NotHere { target: Target::Leader, url };
+            return self.hand_over_writes(now, &not_here, effects);
         }
         let leftovers = group.statuses.leftovers(&self.configs);
         if !leftovers.is_empty() {
@@ -49,6 +50,7 @@ impl Herder {
             self.claim_config_topic(now, effects);
         }
         self.publish_key(now, effects);
+        self.go_on_writing(effects);
     }
 
     fn claim_config_topic(&mut self, now: Now, effects: &mut Effects) {

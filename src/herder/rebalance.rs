@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::Herder;
 use super::connector_entry::ConnectorEntry;
 use super::membership::{Claim, Contact, Group, Membership, Place, READS_MAX, Reading, Resolving, Standing};
-use super::msg::{Effect, Effects, Exit, OperationId};
+use super::msg::{Effect, Effects, Exit, HerderError, OperationId, STALE_CONFIGURATION};
 use super::operations::{CatchUp, Operation};
 use crate::api::ids::{ConnectorName, Generation, MemberId, TaskId};
 use crate::group::division::TaskCounts;
@@ -275,8 +275,9 @@ impl Herder {
         place.leader = assignment.leader.clone();
         let delay = assignment.delay;
         place.rejoin_at = (!delay.is_zero()).then(|| Deadline::after(now.instant, delay));
-        if !group.was_in_the_one_before(generation) {
-            // Others may have led meanwhile.
+        // Perhaps not, but they may have.
+        let others_led = !group.was_in_the_one_before(generation);
+        if others_led {
             group.claim = Claim::None;
         }
         group.last_completed = Some(generation);
@@ -292,6 +293,10 @@ impl Herder {
             group.standing = Standing::Resolving(place, resolving);
         }
         self.changed.extend(taken);
+        if others_led {
+            let stale = HerderError::Rebalancing(STALE_CONFIGURATION.to_owned());
+            self.hand_over_writes(now, &stale, effects);
+        }
         self.begin_to_lead(now, effects);
     }
 

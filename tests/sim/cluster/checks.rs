@@ -12,6 +12,8 @@
 //! 4. Two workers that have taken the same generation do not run the same work, but for what is told to stop. So who
 //!    comes back ends within one generation what another has got meanwhile.
 //! 5. What a generation gives to a worker starts there when it has read what is configured as far as the leader had.
+//! 6. What only the leader may write is written by a worker that leads the generation it took, and that is not on its way into
+//!    the next one: another worker may lead there already.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,9 +21,11 @@ use std::time::Duration;
 use herdsman::api::ids::Generation;
 use herdsman::group::events::Protocols;
 use herdsman::group::protocol::{Assignment, ConnectProtocol, Metadata};
+use herdsman::health::Stage;
 use herdsman::herder::msg::{Answer, HerderError, HerderEvent};
 use herdsman::store::config_records::{ConfigRecord, StoredSettings};
 use herdsman::store::config_state::TargetState;
+use herdsman::store::config_write::ConfigWrite;
 
 use super::Cluster;
 use super::coordinator::Serial;
@@ -173,6 +177,26 @@ impl Cluster<'_> {
                 assert_eq!(both, [""; 0], "they run on {life} and on {other}, both of one generation");
             }
         }
+    }
+
+    /// Rule 6.
+    pub(super) fn check_write(&mut self, life: Life, write: &ConfigWrite) {
+        if !write.is_leaders() {
+            return;
+        }
+        let process = self.process(life);
+        let (took, stage) = (process.took, process.herder.stage());
+        let is_on_its_way = matches!(
+            stage,
+            Some(
+                Stage::StoppingForRebalance
+                    | Stage::JoiningGroup
+                    | Stage::ReadingConfigTopic
+                    | Stage::BackingOff
+            )
+        );
+        let leads = took.is_some_and(|serial| !self.brokers.group.rounds[serial].is_led_by_another(life));
+        assert!(leads && !is_on_its_way, "{life} writes {write:?}, and does not lead: {stage:?}");
     }
 
     /// A good answer was given.

@@ -121,6 +121,7 @@ impl Cluster<'_> {
 
     /// A change of what is configured is to be written.
     pub(super) fn write(&mut self, life: Life, write: &ConfigWrite, operation: Option<OperationId>) {
+        self.check_write(life, write);
         let transactional = self.common.transactional;
         let process = self.process(life);
         assert!(process.writing.is_none(), "{life} writes two changes at a time");

@@ -1,7 +1,7 @@
 //! What a leader has to have before it serves.
 
 use super::*;
-use crate::herder::msg::REBALANCE_UNDERWAY;
+use crate::herder::msg::{REBALANCE_UNDERWAY, STALE_CONFIGURATION};
 use crate::store::config_state::TargetState;
 
 impl Member {
@@ -9,6 +9,13 @@ impl Member {
     fn claimed(&mut self) {
         let operation = self.claims.pop().expect("it claims nothing");
         self.event(HerderEvent::Claimed(operation, Ok(())));
+    }
+
+    /// Leads as often as it joins.
+    fn leads_on(&mut self) {
+        while self.commands.iter().any(|command| matches!(command, MemberCommand::Join(_))) {
+            self.join_as_leader();
+        }
     }
 
     /// Comes back into the group, as its only member, when so many generations have been without this worker.
@@ -105,13 +112,69 @@ fn what_waits_to_be_written_is_the_next_leaders_to_write() {
     member.event(HerderEvent::Request(Request::SetTarget("a".into(), TargetState::Paused, pause)));
     member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
     member.joins_with();
+    member.write_all();
+    assert_eq!(stopped.poll(), Some(Ok(())), "it was on its way");
+    assert_eq!(paused.poll(), Some(Ok(())), "any worker may write that");
+    assert!(deleted.poll().is_none(), "perhaps another one leads");
     let offset = member.offset;
     member.assigned_by_other(offset, &[], &[]);
     let Some(Err(HerderError::NotHere { url, .. })) = deleted.poll() else { panic!("it keeps the deletion") };
     assert_eq!(url.as_deref(), Some(OTHERS));
+}
+
+/// One that leads, writes a stop of `a`, and has its deletion wait behind that.
+fn with_a_deletion_waiting(mut member: Member) -> (Member, Pending<Answer<()>>) {
+    member.read(source("a"));
+    member.join_as_leader();
+    let (stop, stopped) = reply::<Answer<()>>();
+    let (delete, deleted) = reply::<Answer<()>>();
+    member.event(HerderEvent::Request(Request::Stop("a".into(), stop)));
+    member.event(HerderEvent::Request(Request::Delete("a".into(), delete)));
+    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
     member.write_all();
-    assert_eq!(stopped.poll(), Some(Ok(())), "it was on its way");
-    assert_eq!(paused.poll(), Some(Ok(())), "any worker may write that");
+    assert_eq!((stopped.poll(), deleted.poll()), (Some(Ok(())), None), "it leads no more for the moment");
+    member.end_stopped();
+    (member, deleted)
+}
+
+#[test]
+fn what_waits_to_be_written_is_written_after_a_rebalance_by_who_leads_on() {
+    let (mut member, deleted) = with_a_deletion_waiting(Member::leading());
+    member.leads_on();
+    member.write_all();
+    assert_eq!(deleted.poll(), Some(Ok(())));
+}
+
+#[test]
+fn what_waits_to_be_written_waits_for_the_claim_too() {
+    let mut member = transactional();
+    member.claimed();
+    member.write_all();
+    let (mut member, deleted) = with_a_deletion_waiting(member);
+    member.event(HerderEvent::ClaimLost);
+    member.leads_on();
+    assert!(member.writes.is_empty(), "it would be refused");
+    member.claimed();
+    member.write_all();
+    assert_eq!(deleted.poll(), Some(Ok(())));
+}
+
+#[test]
+fn what_waits_to_be_written_is_stale_when_others_may_have_led() {
+    let (mut member, deleted) = with_a_deletion_waiting(Member::leading());
+    member.generation += 1;
+    member.leads_on();
+    member.write_all();
+    let stale = HerderError::Rebalancing(STALE_CONFIGURATION.to_owned());
+    assert_eq!(deleted.poll(), Some(Err(stale)), "it was checked against what may have changed");
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_not_written_after_a_rebalance() {
+    let (mut member, deleted) = with_a_deletion_waiting(Member::leading());
+    drop(deleted);
+    member.leads_on();
+    assert!(member.writes.is_empty());
 }
 
 #[test]
