@@ -90,7 +90,8 @@ impl TopicAdmin {
         creation(code, KafkaFault::of_code(what, code).of_worker())
     }
 
-    /// A setting of a topic. `None` when this client may not look, or the broker cannot tell.
+    /// A setting of a topic. `None` when this client may not look, the broker cannot tell, or the one that was asked does
+    /// not know the topic yet: which of these, the binding of librdkafka does not say.
     ///
     /// # Errors
     /// No answer in time, or a broker that cannot tell at the moment.

@@ -22,6 +22,8 @@ const ATTEMPT: Duration = Duration::from_secs(15);
 /// How long a created topic may take until a broker tells about its partitions, and how often it is asked.
 const VISIBLE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long a broker may take to learn of a topic that another one knows.
+const KNOWN: Duration = Duration::from_secs(2);
 /// One job of each kind waits at most.
 const JOBS_MAX: usize = 2;
 
@@ -153,8 +155,10 @@ impl Questions {
         let fresh = TopicAdmin::new(&self.admin).map_err(|fault| self.kafka(&fault))?;
         let admin = admin.insert(fresh);
         let wish = if create { self.create(admin, deadline)? } else { Wish::None };
+        let beginnings = self.beginnings(Clock.deadline(VISIBLE), deadline, wish.missing())?;
         if wish != Wish::Granted {
-            let policy = admin.topic_setting(&self.spec.name, "cleanup.policy", deadline);
+            let ask = || admin.topic_setting(&self.spec.name, "cleanup.policy", deadline);
+            let policy = until_told(Clock.deadline(KNOWN), ask);
             match policy.map_err(|fault| self.kafka_without(&fault, wish.missing()))? {
                 Some(policy) => {
                     let obstacle = policy_obstacle(self.spec.role, &self.spec.name, &policy);
@@ -167,7 +171,7 @@ impl Questions {
                 ),
             }
         }
-        self.beginnings(Clock.deadline(VISIBLE), deadline, wish.missing())
+        Ok(beginnings)
     }
 
     fn ends(&self, partitions: i32, readable: bool) -> Result<Ends, KafkaFault> {
@@ -272,5 +276,34 @@ impl Questions {
             | FaultKind::Other
             | FaultKind::Bug => Obstacle::Kafka(fault.to_string()),
         }
+    }
+}
+
+/// Asks again until there is an answer, or it is too late for one.
+fn until_told<T, E>(until: Deadline, mut ask: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
+    loop {
+        let told = ask()?;
+        if told.is_some() || until.passed(Clock.now().instant) {
+            return Ok(told);
+        }
+        after(LOOK_AGAIN).recv().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_does_not_know_a_topic_yet_is_asked_again() {
+        let ask = |within: Duration, answers: &[Result<Option<u8>, &'static str>]| {
+            let mut answers = answers.iter().cloned();
+            let told = until_told(Clock.deadline(within), || answers.next().expect("it asks on"));
+            (told, answers.len())
+        };
+        let (long, short) = (Duration::from_secs(60), Duration::ZERO);
+        assert_eq!(ask(long, &[Ok(None), Ok(None), Ok(Some(1)), Ok(Some(2))]), (Ok(Some(1)), 1));
+        assert_eq!(ask(long, &[Ok(None), Err("away"), Ok(Some(2))]), (Err("away"), 1));
+        assert_eq!(ask(short, &[Ok(None), Ok(Some(1))]), (Ok(None), 1), "it may not look");
     }
 }
