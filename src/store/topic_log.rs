@@ -18,6 +18,7 @@ mod helper;
 mod leader;
 mod progress;
 mod run;
+mod waiter;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -1,6 +1,6 @@
 //! Writes on their way: queued, sent, acknowledged. What is acknowledged then waits until it was read back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +16,8 @@ pub(super) struct Appends {
     producer: LogProducer,
     /// All that are not ended; those not sent yet come last.
     queue: VecDeque<Append>,
+    /// Topics that a write did not find since the last call of [`Appends::take_missed`].
+    missed: BTreeSet<usize>,
 }
 
 /// A write of one or more records.
@@ -48,7 +50,12 @@ pub(super) struct Acknowledged {
 
 impl Appends {
     pub(super) fn new(producer: LogProducer) -> Self {
-        Appends { producer, queue: VecDeque::new() }
+        Appends { producer, queue: VecDeque::new(), missed: BTreeSet::new() }
+    }
+
+    /// The topics that brokers said are not there when they were written to.
+    pub(super) fn take_missed(&mut self) -> BTreeSet<usize> {
+        std::mem::take(&mut self.missed)
     }
 
     /// Takes a write; [`Appends::turn`] sends it.
@@ -85,7 +92,7 @@ impl Appends {
     }
 
     fn send(&mut self) {
-        let Appends { producer, queue } = self;
+        let Appends { producer, queue, .. } = self;
         let unsent = queue.iter().take_while(|append| append.is_sent).count();
         for append in queue.iter_mut().skip(unsent) {
             let sent = usize::try_from(append.sent).unwrap_or(usize::MAX);
@@ -110,7 +117,7 @@ impl Appends {
     }
 
     fn take_reports(&mut self) -> Vec<Acknowledged> {
-        let Appends { producer, queue } = self;
+        let Appends { producer, queue, .. } = self;
         producer.drain(|number, written| {
             // Numbers go up along the queue; those without any are at its end.
             let after = queue.partition_point(|append| append.sent > 0 && append.first <= number);
@@ -131,7 +138,13 @@ impl Appends {
             }
             let Some(request) = append.request.take() else { continue };
             match append.fault.take() {
-                Some(fault) => request.done.send(Err(LogError::Refused(fault))),
+                Some(fault) => {
+                    let error = LogError::Refused(fault);
+                    if error.misses_topic() {
+                        self.missed.insert(append.topic);
+                    }
+                    request.done.send(Err(error));
+                }
                 None => {
                     let targets = std::mem::take(&mut append.targets);
                     acknowledged.push(Acknowledged { topic: append.topic, targets, request });

@@ -63,6 +63,11 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether a broker said that the topic is not there.
+    pub(super) fn misses_topic(&self) -> bool {
+        matches!(self, LogError::Refused(fault) if fault.kind() == FaultKind::UnknownTopic)
+    }
+
     /// What the caller can do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -70,7 +75,7 @@ impl LogError {
                 ErrorClass::Retriable
             }
             // Somebody may create the topic.
-            LogError::Refused(fault) if fault.kind() == FaultKind::UnknownTopic => ErrorClass::Retriable,
+            LogError::Refused(_) if self.misses_topic() => ErrorClass::Retriable,
             LogError::Refused(fault) => fault.class(),
             LogError::Fenced(_) | LogError::NotClaimed | LogError::Closed => ErrorClass::Fatal,
             LogError::NoTopic(_) => ErrorClass::Bug,

@@ -10,6 +10,7 @@ use super::error::LogError;
 use super::handle::Request;
 use super::helper::{Ends, Helper, Job};
 use super::progress::{Progress, Target, shrunk};
+use super::waiter::Waiter;
 use super::{LogSink, LogStage, LogTopic, TopicSpec};
 use crate::kafka::fault::{FaultKind, KafkaFault};
 use crate::kafka::log_consumer::{PartitionRead, ReadFrom};
@@ -86,28 +87,6 @@ enum State {
     Reading,
     /// All that was there at first was read.
     Following,
-}
-
-/// Who waits for a position.
-#[derive(Debug)]
-enum Waiter {
-    /// The reading from the beginning.
-    Beginning,
-    /// The check whether the topic is the one that was read.
-    Check,
-    /// Somebody who asked to read to the end.
-    Reader(Request),
-    /// Somebody who wrote.
-    Writer(Request),
-}
-
-impl Waiter {
-    fn request(&self) -> Option<&Request> {
-        match self {
-            Waiter::Beginning | Waiter::Check => None,
-            Waiter::Reader(request) | Waiter::Writer(request) => Some(request),
-        }
-    }
 }
 
 impl Topic {
@@ -546,6 +525,14 @@ impl Topic {
         if !self.is_refused {
             let check = if self.progress.is_awaited_at_all() { CHECK_AWAITED } else { CHECK };
             self.due = at.now.checked_add(check);
+        }
+    }
+
+    /// A broker says that the topic is not there: looks whether that is so at once. One that is known to be away is looked
+    /// for anyway.
+    pub(super) fn look(&mut self, now: Instant) {
+        if self.is_read() {
+            self.due = Some(now);
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) enum Command {
     Append { topic: usize, entries: Vec<LogEntry>, request: Request },
     /// Answer when records that are in the topic were read.
     ReadBack { topic: usize, targets: Vec<Target>, request: Request },
+    /// A write of the leader did not find the topic: look whether it is there.
+    Look { topic: usize },
     /// Answer when all that is in the topic now was read.
     ReadToEnd { topic: usize, request: Request },
 }
@@ -56,8 +58,8 @@ pub(super) struct Request {
 
 /// A handle for topics, and what it asks for.
 pub(super) fn new(topics: Vec<(TopicRole, Arc<str>)>) -> (LogHandle, Receiver<Command>) {
-    // Whoever holds a permit finds room here.
-    let (commands, receiver) = bounded(topics.len().max(1) * 2 * WAITING_MAX);
+    // Whoever holds a permit finds room here, and a write of the leader twice.
+    let (commands, receiver) = bounded(topics.len().max(1) * 2 * WAITING_MAX + WAITING_MAX);
     let topics = topics.into_iter().map(|(role, name)| {
         let (writes, reads) = (Gate::new(WAITING_MAX), Gate::new(WAITING_MAX));
         TopicGates { role, name, writes, reads }
@@ -145,6 +147,11 @@ impl LogHandle {
     /// Answers when records that the leader wrote were read back.
     pub(super) fn read_back(&self, topic: usize, targets: Vec<Target>, request: Request) {
         self.send(Command::ReadBack { topic, targets, request });
+    }
+
+    /// Has a topic looked at that a write of the leader did not find.
+    pub(super) fn look(&self, topic: usize) {
+        self.send(Command::Look { topic });
     }
 
     fn send(&self, command: Command) {

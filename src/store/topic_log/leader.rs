@@ -96,7 +96,12 @@ impl Writer {
                 Ok(LeaderCommand::Write { topic, name, entries, request }) => {
                     match self.write(&name, &entries, request.deadline) {
                         Ok(targets) => self.logs.read_back(topic, targets, request),
-                        Err(error) => request.done.send(Err(error)),
+                        Err(error) => {
+                            if error.misses_topic() {
+                                self.logs.look(topic);
+                            }
+                            request.done.send(Err(error));
+                        }
                     }
                 }
                 Err(_) => return,

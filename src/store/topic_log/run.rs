@@ -137,6 +137,9 @@ impl Logs {
         for writer in 0..self.writers.len() {
             let acknowledged = self.writers[writer].turn();
             self.wait_for(acknowledged);
+            for topic in self.writers[writer].take_missed() {
+                self.look(topic);
+            }
         }
         let has_more = self.read();
         self.hand_over();
@@ -164,11 +167,19 @@ impl Logs {
             Command::ReadBack { topic, targets, request } => {
                 self.wait_for(vec![Acknowledged { topic, targets, request }]);
             }
+            Command::Look { topic } => self.look(topic),
             Command::ReadToEnd { topic, request } => {
                 if let Some(topic) = self.topics.get_mut(topic) {
                     topic.read_to_end(request);
                 }
             }
+        }
+    }
+
+    /// A write did not find a topic: whoever asks for the health of the worker is to know soon.
+    fn look(&mut self, topic: usize) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.look(Clock.now().instant);
         }
     }
 
