@@ -25,12 +25,11 @@ use crate::api::ids::WorkerId;
 use crate::api::registry::Registry;
 use crate::config::client::translate;
 use crate::config::worker::{
-    AutoRestartConfig, ConverterConfig, DistributedConfig, ExactlyOnceSupport, StandaloneConfig, WorkerConfig,
+    ConverterConfig, DistributedConfig, ExactlyOnceSupport, StandaloneConfig, WorkerConfig,
 };
 use crate::connector::Connectors;
 use crate::connector::validation::{ValidationContext, Validator, WorkerConverters};
 use crate::health::{HealthState, SharedPhase, StageBoard};
-use crate::herder::auto_restart::RestartPolicy;
 use crate::herder::meter::HerderMeter;
 use crate::herder::msg::{CommandLineConnector, Exit, HerderError, HerderEvent, Request};
 use crate::herder::tick_thread::{INBOX_EVENTS_MAX, Shared, TickThread};
@@ -212,7 +211,7 @@ impl Worker {
         };
         let hands = parts.hands(&runner, group.as_ref().map(StandingInGroup::hands), notifier);
         let herder = Herder::new(settings, command_line, Clock.now());
-        let herder = herder.restarting(restart_policy(parts.config.auto_restart));
+        let herder = herder.restarting(parts.config.auto_restart);
         let (tick, exits) = TickThread::start(herder, events, hands, parts.shared.clone())?;
         let opener = offset_file
             .map(|file| open_offsets(file, Arc::clone(&parts.offsets), inbox.clone()))
@@ -428,11 +427,6 @@ impl Parts {
             notifier,
         }
     }
-}
-
-fn restart_policy(config: AutoRestartConfig) -> RestartPolicy {
-    let AutoRestartConfig { enabled, restarts_max, backoff, backoff_max } = config;
-    RestartPolicy { enabled, restarts_max, unit: backoff, longest: backoff_max }
 }
 
 /// What the keys between workers are made of.

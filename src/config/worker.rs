@@ -29,6 +29,7 @@ use super::properties::{self, PropertiesError};
 use super::providers::{ConfigProviders, Environment, ProviderError};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigError, ConfigErrors, ParsedConfig, Password};
+use crate::stdx::restart_policy::RestartPolicy;
 use crate::stdx::sampled::Windows;
 use keys::{Mode, Support};
 
@@ -132,7 +133,7 @@ pub struct WorkerConfig {
     /// How often clients of tasks tell what they do; zero is never.
     pub client_figures_interval: Duration,
     /// Restarts of what has failed.
-    pub auto_restart: AutoRestartConfig,
+    pub auto_restart: RestartPolicy,
     /// The REST server.
     pub rest: RestConfig,
     /// For references in connector and task settings.
@@ -143,19 +144,6 @@ pub struct WorkerConfig {
     pub notes: Vec<String>,
     /// `name = value` of every setting of this mode, sorted, secrets hidden.
     values: Vec<(String, String)>,
-}
-
-/// `auto.restart.*`: whether, how often and when what has failed is restarted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AutoRestartConfig {
-    /// Whether it is.
-    pub enabled: bool,
-    /// How often in a row; `None` without an end.
-    pub restarts_max: Option<u32>,
-    /// What the pauses are counted in.
-    pub backoff: Duration,
-    /// The longest pause.
-    pub backoff_max: Duration,
 }
 
 /// The settings of the worker as written, references resolved. It does not print values: any may be a secret.
@@ -282,12 +270,12 @@ fn converter(key: &str, parsed: &ParsedConfig, settings: &Settings) -> Result<Co
     Ok(ConverterConfig { class: parsed.get(key)?, settings: below.collect() })
 }
 
-fn auto_restart(parsed: &ParsedConfig) -> Result<AutoRestartConfig, ConfigError> {
-    Ok(AutoRestartConfig {
+fn auto_restart(parsed: &ParsedConfig) -> Result<RestartPolicy, ConfigError> {
+    Ok(RestartPolicy {
         enabled: parsed.get("auto.restart.enable")?,
         restarts_max: u32::try_from(parsed.get::<i32>("auto.restart.max.restarts")?).ok(),
-        backoff: parsed.get("auto.restart.backoff.ms")?,
-        backoff_max: parsed.get("auto.restart.backoff.max.ms")?,
+        unit: parsed.get("auto.restart.backoff.ms")?,
+        longest: parsed.get("auto.restart.backoff.max.ms")?,
     })
 }
 

@@ -20,39 +20,13 @@ use super::{Herder, class_of};
 use crate::api::Settings;
 use crate::api::ids::ConnectorName;
 use crate::connector::validation::auto_restart::{BACKOFF, BACKOFF_MAX, ENABLE, RESTARTS_MAX};
+use crate::stdx::restart_policy::RestartPolicy;
 use crate::stdx::time::Deadline;
 use crate::store::config_state::{Revision, TargetState};
 
 const TARGET: &str = "org.apache.kafka.connect.runtime.Herder";
 
-/// Whether, when and how often what has failed is restarted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestartPolicy {
-    /// Whether it is.
-    pub enabled: bool,
-    /// How often in a row; `None` without an end.
-    pub restarts_max: Option<u32>,
-    /// What the pauses are counted in.
-    pub unit: Duration,
-    /// The longest pause.
-    pub longest: Duration,
-}
-
-impl Default for RestartPolicy {
-    /// Off; else Strimzi's: minutes, an hour at most, without an end.
-    fn default() -> Self {
-        let (unit, longest) = (Duration::from_secs(60), Duration::from_secs(3600));
-        RestartPolicy { enabled: false, restarts_max: None, unit, longest }
-    }
-}
-
 impl RestartPolicy {
-    /// The pause before the restart after so many others.
-    fn pause_after(&self, restarts: u32) -> Duration {
-        let units = restarts.saturating_mul(restarts).saturating_add(restarts);
-        self.unit.saturating_mul(units).min(self.longest)
-    }
-
     /// The same with what a connector says. What it says wrong, or by a reference, does not count.
     fn with(self, settings: &Settings) -> Self {
         let text = |key| settings.get(key).map(|text| text.trim());
@@ -356,13 +330,6 @@ mod tests {
 
     fn failed() -> Condition {
         Condition::Failed(Revision::default())
-    }
-
-    #[test]
-    fn pauses_grow_up_to_an_hour() {
-        let minutes: Vec<_> = (0..10).map(|restarts| on().pause_after(restarts).as_secs() / 60).collect();
-        assert_eq!(minutes, [0, 2, 6, 12, 20, 30, 42, 56, 60, 60]);
-        assert_eq!(on().pause_after(u32::MAX), Duration::from_secs(3600));
     }
 
     #[test]

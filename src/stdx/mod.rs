@@ -15,6 +15,7 @@ pub mod mutex;
 pub mod panics;
 pub mod pool;
 pub mod reply;
+pub mod restart_policy;
 pub mod sampled;
 pub mod system_trust;
 pub mod thread;
