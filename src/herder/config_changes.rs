@@ -109,12 +109,7 @@ impl Herder {
         if self.membership.must_lead().is_err() {
             return self.submit_tasks(now, name, &tasks, effects);
         }
-        let is_ending = self.is_writing(Part::End, name);
-        let Some(entry) = self.connectors.get_mut(name) else { return };
-        if is_ending {
-            // They would come after the stop. If that fails, they are wanted.
-            return entry.ask_for_tasks_later(now.instant);
-        }
+        let Some(entry) = self.connectors.get(name) else { return };
         let writing = Writing::Tasks(name.clone(), entry.epoch);
         let write = ConfigWrite::Tasks { name: name.clone(), tasks: tasks.into_iter().map(stored).collect() };
         self.write_config(write, writing, effects);

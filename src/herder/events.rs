@@ -79,7 +79,7 @@ impl Herder {
         let Some(entry) = self.connectors.get_mut(name) else { return };
         entry.handed_in = None;
         if changed && is_ending {
-            // They would come after the stop, and it would have tasks although it is stopped.
+            // They would come after the stop, and it would have tasks although it is stopped. If that fails, they are wanted.
             entry.ask_for_tasks_later(now.instant);
         } else if changed {
             entry.handed_in = Some(tasks.clone());

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use herdsman::api::ids::{Generation, MemberId};
 use herdsman::group::error_code::GroupError;
 use herdsman::group::events::{MemberSettings, Protocols};
+use herdsman::group::member::LinkId;
 use herdsman::group::protocol::{Assignment, AssignmentError};
 use herdsman::group::requests::{
     JoinAnswer, JoinRefusal, MemberAnswer, MemberRequest, PROTOCOL_TYPE, RequestId, SyncAnswer,
@@ -28,6 +29,8 @@ pub(super) type Serial = usize;
 pub(super) struct Round {
     pub(super) members: BTreeSet<MemberId>,
     pub(super) given: BTreeMap<MemberId, Assignment>,
+    /// Those whose metadata was old: a request over a connection that they had given up came after one over the next.
+    pub(super) outdated: BTreeSet<MemberId>,
 }
 
 impl Round {
@@ -62,6 +65,9 @@ pub(super) enum Phase {
 #[derive(Debug, Clone)]
 struct Member {
     protocols: Protocols,
+    /// The newest connection over which it has asked to join, and whether its last request came over an older one.
+    link: LinkId,
+    is_outdated: bool,
     seen: Duration,
     /// The request of its that waits.
     waiting: Option<(Peer, RequestId)>,
@@ -230,6 +236,8 @@ impl Coordinator {
         let (assignment, waiting, synced) = (Bytes::new(), None, false);
         let entry = self.now.members.entry(member.clone()).or_insert_with(|| Member {
             protocols: Protocols::new(),
+            link: asked.0.link,
+            is_outdated: false,
             seen: now,
             waiting,
             assignment,
@@ -238,6 +246,8 @@ impl Coordinator {
         let is_changed = entry.protocols != protocols;
         let leads = self.now.leader.as_ref() == Some(&member);
         entry.protocols = protocols;
+        entry.is_outdated = asked.0.link < entry.link;
+        entry.link = entry.link.max(asked.0.link);
         entry.seen = now;
         (entry.waiting, entry.synced) = (Some(asked), false);
         match self.phase {
@@ -290,7 +300,9 @@ impl Coordinator {
         }
         self.now.serial = Some(self.rounds.len());
         let members = self.now.members.keys().cloned().collect();
-        self.rounds.push(Round { members, given: BTreeMap::new() });
+        let outdated = self.now.members.iter().filter(|(_, member)| member.is_outdated);
+        let outdated = outdated.map(|(id, _)| id.clone()).collect();
+        self.rounds.push(Round { members, given: BTreeMap::new(), outdated });
         self.now.protocol = self.choose();
         let stays = self.now.leader.clone().filter(|leader| self.now.members.contains_key(leader));
         self.now.leader = stays.or_else(|| self.now.members.keys().next().cloned());

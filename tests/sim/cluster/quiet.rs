@@ -51,6 +51,9 @@ impl Cluster<'_> {
         for life in self.lives() {
             self.reach_at(Duration::ZERO, life, News::Resumed);
             self.reach_at(Duration::ZERO, life, News::Released);
+            // Whose reading stalled does not wait for the end of that.
+            self.reach_at(Duration::ZERO, life, News::ReadsConfig);
+            self.reach_at(Duration::ZERO, life, News::ReadsStatuses);
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::herder::msg::{REBALANCE_UNDERWAY, STALE_CONFIGURATION};
+use crate::herder::view::RunState;
 use crate::store::config_state::TargetState;
+use crate::store::status_records::StoredStatus;
 
 impl Member {
     /// The config topic is this leader's to write.
@@ -189,6 +191,58 @@ fn a_change_that_was_checked_during_a_rebalance_is_told_of_it() {
     let why = created.poll().expect("an answer").unwrap_err();
     let told = format!("{REBALANCE_UNDERWAY}: the worker is currently {}", member.stage());
     assert_eq!(why, HerderError::Rebalancing(told), "this worker is the leader that is not known");
+}
+
+#[test]
+fn a_leader_deletes_the_states_of_what_is_not_configured() {
+    let mut member = Member::new();
+    let status = StoredStatus {
+        state: RunState::Running,
+        trace: None,
+        worker: WorkerId::new("other:8083"),
+        generation: Generation::new(1),
+        version: None,
+    };
+    let task = TaskId { connector: "b".into(), index: 0 };
+    let record = |of| StatusRecord::Status(of, Some(status.clone()));
+    let records = vec![record(StatusOf::Connector("b".into())), record(StatusOf::Task(task))];
+    member.event(HerderEvent::StatusRead(records));
+    member.event(HerderEvent::Topics(TopicsEvent::Read));
+    member.joins_with();
+    member.assigned_by_other(-1, &[], &[]);
+    assert_eq!(member.said, [""; 0], "that is the leader's to do");
+    member.leads_after(0);
+    assert_eq!(member.said, ["b-0 gone", "b gone"]);
+}
+
+#[test]
+fn a_leader_that_cannot_divide_the_work_leaves_for_a_while() {
+    let mut member = Member::new();
+    member.event(HerderEvent::Topics(TopicsEvent::Read));
+    member.joins_with();
+    member.joined("ours", Some(vec![("ours".into(), Bytes::from_static(b"no metadata"))]));
+    assert_eq!(member.told(), ["cannot divide the work"], "another one may lead");
+    member.pass(Duration::from_secs(1));
+    let read = member.reads.pop().expect("it reads what it has missed");
+    member.event(HerderEvent::CaughtUp(read, Ok(())));
+    member.joins_with();
+}
+
+#[test]
+fn an_assignment_of_an_earlier_generation_is_not_taken() {
+    let mut member = Member::new();
+    member.event(HerderEvent::Topics(TopicsEvent::Read));
+    let metadata = member.joins_with().encode(ProtocolVersion::Sessioned).unwrap();
+    member.joined("ours", Some(vec![("ours".into(), metadata.into())]));
+    let Some(MemberCommand::Assign { mut assignments, .. }) = member.commands.pop() else {
+        panic!("it assigns nothing")
+    };
+    let (_, assignment) = assignments.remove(0);
+    for (generation, phase) in [(0, StartupPhase::Starting), (1, StartupPhase::Ready)] {
+        let (generation, assignment) = (Generation::new(generation), assignment.clone());
+        member.group(GroupEvent::Assigned { generation, assignment });
+        assert_eq!(member.phase, phase, "{generation}");
+    }
 }
 
 #[test]

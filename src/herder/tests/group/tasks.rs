@@ -74,6 +74,25 @@ fn tasks_that_a_leader_did_not_finish_writing_are_written_again() {
 }
 
 #[test]
+fn tasks_that_come_while_a_stop_is_written_are_wanted_only_if_that_fails() {
+    let mut member = Member::leading();
+    member.read([vec![known("a")], tasks_of("a", 1)].concat());
+    member.join_as_leader();
+    member.start_connectors();
+    let (stop, stopped) = reply::<Answer<()>>();
+    member.event(HerderEvent::Request(Request::Stop("a".into(), stop)));
+    member.say_tasks(2);
+    let (_, operation) = member.writes.remove(0);
+    let failed = HerderError::Failed("not written".to_owned());
+    member.event(HerderEvent::ConfigWritten(operation.unwrap(), Err(failed.clone())));
+    assert_eq!(stopped.poll(), Some(Err(failed)));
+    assert!(member.writes.is_empty(), "they would have come behind the stop");
+    assert!(member.asks_again());
+    member.say_tasks(2);
+    assert!(matches!(member.writes[..], [(ConfigWrite::Tasks { .. }, _)]));
+}
+
+#[test]
 fn tasks_that_others_finish_writing_are_not_written_again() {
     let mut member = Member::leading_with_tasks(2);
     for record in tasks_of("a", 2) {
