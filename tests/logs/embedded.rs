@@ -7,6 +7,7 @@ use herdsman::stdx::error_class::ErrorClass;
 use herdsman::stdx::reply::reply;
 use herdsman::stdx::time::Clock;
 use herdsman::store::topic_log::{LogError, LogStage, Missing, Obstacle, TopicRole};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::{SOON, Setup, Told, entry, seen};
 
@@ -101,6 +102,28 @@ fn a_broker_that_goes_away_is_told_and_costs_nothing() {
     assert_eq!(logs.read_to_end(CONFIG), Ok(()));
     assert_eq!(logs.records(OFFSET), [seen("k", Some("1")), seen("k", Some("2"))]);
     logs.got.wait("contact again", |got| got.told(CONFIG, &Told::Readable).then_some(()));
+}
+
+#[test]
+fn a_write_that_misses_its_topic_has_that_told_soon() {
+    let broker = EmbeddedBroker::start().unwrap();
+    let mut setup = Setup::embedded(&broker);
+    let logs = setup.start().following();
+    let (gone, cluster) =
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, broker.cluster().unwrap());
+    cluster.topic_error(&setup.name(STATUS), gone).unwrap();
+    for request in [RDKafkaApiKey::Produce, RDKafkaApiKey::ListOffsets] {
+        cluster.request_errors(request, &[gone; 200]);
+    }
+    // The next look by itself is ten seconds away.
+    let refused = logs.append(STATUS, vec![entry("k", Some("v"))]).unwrap_err();
+    let refused_at = Clock.now().instant;
+    assert!(refused.to_string().contains("UnknownTopicOrPartition"), "{refused}");
+    logs.got.wait("that it is missed", |got| {
+        got.told[&STATUS].iter().any(|told| matches!(told, Told::Unreadable(_))).then_some(())
+    });
+    let took = Clock.now().instant - refused_at;
+    assert!(took < Duration::from_secs(5), "it was told after {took:?}");
 }
 
 #[test]

@@ -1,11 +1,8 @@
 //! Topics on a real Kafka: created as asked, checked, and waited for.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use herdsman::kafka::fault::FaultKind;
-use herdsman::stdx::time::Clock;
-use herdsman::store::topic_log::{LogError, LogStage, Obstacle, TopicRole};
+use herdsman::store::topic_log::{LogStage, Obstacle, TopicRole};
 
 use crate::own_kafka::{Kafka, kafka, send};
 use crate::support::{Logs, Setup, Told, entry, seen, wait_for};
@@ -178,25 +175,6 @@ fn a_topic_that_is_deleted_is_missed_and_not_created_by_the_reader() {
         got.told[&CONFIG].iter().filter(|told| **told == Told::ReadToEnd).nth(1).map(|_| ())
     });
     assert_eq!(logs.records(CONFIG), []);
-}
-
-#[test]
-fn a_write_that_misses_its_topic_has_that_told_soon() {
-    let Some(kafka) = kafka() else { return };
-    let mut setup = Setup::new(&kafka.bootstrap);
-    let logs = setup.start().following();
-    kafka.delete(&setup.name(STATUS));
-    // The next look by itself may be ten seconds away. Writes to this topic are not repeated, so they fail at once.
-    wait_for("a write that misses the topic", || match logs.append(STATUS, vec![entry("k", Some("v"))]) {
-        Err(LogError::Refused(fault)) if fault.kind() == FaultKind::UnknownTopic => Ok(()),
-        other => Err(other),
-    });
-    let missed = Clock.now().instant;
-    logs.got.wait("that it is missed", |got| {
-        got.told[&STATUS].iter().any(|told| matches!(told, Told::Unreadable(_))).then_some(())
-    });
-    let took = Clock.now().instant - missed;
-    assert!(took < Duration::from_secs(2), "it was told after {took:?}");
 }
 
 #[test]
