@@ -4,6 +4,8 @@
 //! stored and shown as written, and replaced each time the settings are used, so that a changed secret is picked up
 //! by a restart and never lies in the config topic. What cannot be resolved stays as it is written, as in Apache.
 
+mod resolved;
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
@@ -13,6 +15,8 @@ use regex::{Captures, Regex};
 use super::{files, properties};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigError, ConfigErrors};
+use resolved::Given;
+pub use resolved::{Missing, Resolved, Veil};
 
 /// `${alias:path:key}` or `${alias:key}`: the first colon ends the alias, the next one the path.
 #[expect(clippy::expect_used, reason = "a constant pattern, compiled by every test of this file")]
@@ -22,34 +26,39 @@ static REFERENCE: LazyLock<Regex> =
 /// The setting that is never resolved: Apache looks for plug-ins before it has providers.
 const PLUGIN_PATH: &str = "plugin.path";
 
-/// A provider could not be set up or failed while it was asked. An unresolved reference is no error.
+/// A provider failed while it was asked. An unresolved reference is no error.
 #[derive(Debug, thiserror::Error)]
-pub enum ProviderError {
-    /// The file of a reference to a `FileConfigProvider` cannot be read.
-    #[error("Could not read properties from file {}", path.display())]
-    PropertiesFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A file in the folder of a reference to a `DirectoryConfigProvider` cannot be read.
-    #[error("Could not read the value file {}", path.display())]
-    ValueFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A reference to an `EnvVarConfigProvider` has a path.
-    #[error("Path is not supported for EnvVarConfigProvider, invalid value '{path}'")]
-    EnvPath {
-        /// The path.
-        path: String,
-    },
+#[error("{fault}, for {reference} in the setting {setting}")]
+pub struct ProviderError {
+    /// The setting with the reference.
+    pub setting: String,
+    /// The reference as it is written.
+    pub reference: String,
+    /// What went wrong.
+    fault: ProviderFault,
+    /// Why, if something else says so.
+    #[source]
+    cause: Option<Cause>,
 }
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a provider cannot do.
+#[derive(Debug, thiserror::Error)]
+enum ProviderFault {
+    /// The file of a reference to a `FileConfigProvider` cannot be read.
+    #[error("Could not read properties from file {}", .0.display())]
+    PropertiesFile(PathBuf),
+    /// A file in the folder of a reference to a `DirectoryConfigProvider` cannot be read.
+    #[error("Could not read the value file {}", .0.display())]
+    ValueFile(PathBuf),
+    /// A reference to an `EnvVarConfigProvider` has a path.
+    #[error("Path is not supported for EnvVarConfigProvider, invalid value '{0}'")]
+    EnvPath(String),
+}
+
+/// What a provider says of a reference: its value, or why there is none.
+type Found = Result<Result<String, String>, (ProviderFault, Option<Cause>)>;
 
 /// The environment variables of the process: passed in, so that tests need not change them.
 pub type Environment = BTreeMap<String, String>;
@@ -72,7 +81,7 @@ pub struct ConfigProviders {
 enum Provider {
     File { allowed: Option<Vec<PathBuf>> },
     Directory { allowed: Option<Vec<PathBuf>> },
-    Env { variables: HiddenValues },
+    Env { variables: HiddenValues, are_chosen: bool },
 }
 
 /// Environment variables often hold secrets, so only their names are printed.
@@ -116,16 +125,29 @@ impl ConfigProviders {
     /// # Errors
     /// A provider failed; nothing of the result may be used then.
     pub fn resolve(&self, config: &Settings) -> Result<Settings, ProviderError> {
-        config.iter().map(|(key, value)| Ok((key.clone(), self.resolve_text(value)?))).collect()
+        Ok(self.resolve_all(config)?.settings)
+    }
+
+    /// The same, with what came of the references.
+    ///
+    /// # Errors
+    /// A provider failed.
+    pub fn resolve_all(&self, config: &Settings) -> Result<Resolved, ProviderError> {
+        let mut resolved = Resolved { settings: Settings::default(), missing: Vec::new(), given: Vec::new() };
+        for (key, text) in config {
+            let value = self.resolve_text(key, text, &mut resolved)?;
+            resolved.settings.insert(key.clone(), value);
+        }
+        Ok(resolved)
     }
 
     /// The settings of the worker with references replaced, except in `plugin.path`, whose text is used as written.
     ///
     /// # Errors
     /// A provider failed.
-    pub fn resolve_worker(&self, config: &Settings) -> Result<Settings, ProviderError> {
-        let mut resolved = self.resolve(config)?;
-        if let (Some(raw), Some(path)) = (config.get(PLUGIN_PATH), resolved.get_mut(PLUGIN_PATH))
+    pub fn resolve_worker(&self, config: &Settings) -> Result<Resolved, ProviderError> {
+        let mut resolved = self.resolve_all(config)?;
+        if let (Some(raw), Some(path)) = (config.get(PLUGIN_PATH), resolved.settings.get_mut(PLUGIN_PATH))
             && raw != path
         {
             log::warn!("{PLUGIN_PATH} contains a config provider reference, which is not replaced there");
@@ -135,29 +157,44 @@ impl ConfigProviders {
     }
 
     /// One value with its references replaced. What a provider returns is not looked at again.
-    ///
-    /// # Errors
-    /// A provider failed.
-    pub fn resolve_text(&self, text: &str) -> Result<String, ProviderError> {
+    fn resolve_text(
+        &self,
+        setting: &str,
+        text: &str,
+        outcome: &mut Resolved,
+    ) -> Result<String, ProviderError> {
         let mut resolved = String::with_capacity(text.len());
         let mut copied = 0;
-        for reference in REFERENCE.captures_iter(text) {
-            let Some(whole) = reference.get(0) else { continue };
+        for found in REFERENCE.captures_iter(text) {
+            let Some(whole) = found.get(0) else { continue };
+            let (setting, reference) = (setting.to_owned(), whole.as_str().to_owned());
             resolved.push_str(&text[copied..whole.start()]);
-            match self.look_up(&reference)? {
-                Some(value) => resolved.push_str(&value),
-                None => resolved.push_str(whole.as_str()),
-            }
             copied = whole.end();
+            match self.look_up(&found) {
+                Ok(Ok(value)) => {
+                    resolved.push_str(&value);
+                    outcome.given.push(Given { reference, value });
+                }
+                Ok(Err(why)) => {
+                    resolved.push_str(&reference);
+                    let has_provider = found.get(1).is_some_and(|alias| self.has(alias.as_str()));
+                    outcome.missing.push(Missing { setting, reference, why, has_provider });
+                }
+                Err((fault, cause)) => return Err(ProviderError { setting, reference, fault, cause }),
+            }
         }
         resolved.push_str(&text[copied..]);
         Ok(resolved)
     }
 
-    fn look_up(&self, reference: &Captures<'_>) -> Result<Option<String>, ProviderError> {
+    fn has(&self, alias: &str) -> bool {
+        self.providers.contains_key(alias)
+    }
+
+    fn look_up(&self, reference: &Captures<'_>) -> Found {
         let group = |index| reference.get(index).map_or("", |found| found.as_str());
         match self.providers.get(group(1)) {
-            None => Ok(None),
+            None => Ok(Err(format!("the worker has no config provider '{}'", group(1)))),
             Some(provider) => provider.get(group(2), group(3)),
         }
     }
@@ -197,7 +234,8 @@ impl Provider {
             "FileConfigProvider" | "File" => Ok(Self::File { allowed: allowed()? }),
             "DirectoryConfigProvider" | "Directory" => Ok(Self::Directory { allowed: allowed()? }),
             "EnvVarConfigProvider" | "EnvVar" => {
-                let variables = match param("allowlist.pattern") {
+                let pattern = param("allowlist.pattern");
+                let variables = match pattern {
                     None => env.clone(),
                     Some(pattern) => {
                         let key = format!("{param_prefix}allowlist.pattern");
@@ -208,53 +246,55 @@ impl Provider {
                         permitted.map(|(name, value)| (name.clone(), value.clone())).collect()
                     }
                 };
-                Ok(Self::Env { variables: HiddenValues(variables) })
+                Ok(Self::Env { variables: HiddenValues(variables), are_chosen: pattern.is_some() })
             }
             _ => Err(ConfigError::invalid(class_key, class, format!("Class {class} could not be found."))),
         }
     }
 
-    /// The value of `key` at `path`; none if there is no such thing or it may not be seen.
-    fn get(&self, path: &str, key: &str) -> Result<Option<String>, ProviderError> {
+    /// The value of `key` at `path`, or why there is none: it is not there or may not be seen.
+    fn get(&self, path: &str, key: &str) -> Found {
         match self {
-            Self::File { .. } | Self::Directory { .. } if path.is_empty() => Ok(None),
+            Self::File { .. } | Self::Directory { .. } if path.is_empty() => {
+                Ok(Err("the reference names no path".to_owned()))
+            }
             Self::File { allowed } | Self::Directory { allowed } if !is_allowed(Path::new(path), allowed) => {
                 log::warn!("the path {path} is not among the allowed.paths of its config provider");
-                Ok(None)
+                Ok(Err(format!("the path {path} is not among the allowed.paths of the config provider")))
             }
             Self::File { .. } => from_properties(Path::new(path), key),
             Self::Directory { .. } => from_folder(Path::new(path), key),
-            Self::Env { .. } if !path.is_empty() => Err(ProviderError::EnvPath { path: path.to_owned() }),
-            Self::Env { variables } => Ok(variables.0.get(key).cloned()),
+            Self::Env { .. } if !path.is_empty() => Err((ProviderFault::EnvPath(path.to_owned()), None)),
+            Self::Env { variables, are_chosen } => Ok(variables.0.get(key).cloned().ok_or_else(|| {
+                let or = if *are_chosen { ", or allowlist.pattern does not allow it" } else { "" };
+                format!("the environment variable {key} is not set{or}")
+            })),
         }
     }
 }
 
-fn from_properties(path: &Path, key: &str) -> Result<Option<String>, ProviderError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| ProviderError::PropertiesFile {
-        path: path.to_owned(),
-        source,
-    };
+fn from_properties(path: &Path, key: &str) -> Found {
+    let failed = |cause: Cause| (ProviderFault::PropertiesFile(path.to_owned()), Some(cause));
     let text = files::read_text(path).map_err(|error| failed(error.into()))?;
     let mut map =
         properties::parse(&text, &path.display().to_string()).map_err(|error| failed(error.into()))?;
-    Ok(map.shift_remove(key))
+    Ok(map.shift_remove(key).ok_or_else(|| format!("the file {} has no key {key}", path.display())))
 }
 
-fn from_folder(folder: &Path, key: &str) -> Result<Option<String>, ProviderError> {
+fn from_folder(folder: &Path, key: &str) -> Found {
     // A key is the name of a file in that folder, and never a way out of it.
     let mut components = Path::new(key).components();
     let (Some(Component::Normal(name)), None) = (components.next(), components.next()) else {
-        return Ok(None);
+        return Ok(Err(format!("{key} is not the name of a file in {}", folder.display())));
     };
     let path = folder.join(name);
     if !path.is_file() {
         log::warn!("config provider: there is no file {}", path.display());
-        return Ok(None);
+        return Ok(Err(format!("there is no file {}", path.display())));
     }
     match files::read_text(&path) {
-        Ok(text) => Ok(Some(text)),
-        Err(source) => Err(ProviderError::ValueFile { path, source }),
+        Ok(text) => Ok(Ok(text)),
+        Err(cause) => Err((ProviderFault::ValueFile(path), Some(cause.into()))),
     }
 }
 
@@ -316,8 +356,13 @@ mod tests {
         ConfigProviders::from_worker(&config, &env()).unwrap()
     }
 
+    /// What becomes of the setting `s` with this text.
+    fn resolve(providers: &ConfigProviders, text: &str) -> Result<String, ProviderError> {
+        Ok(providers.resolve(&map(&[("s", text)]))?.shift_remove("s").unwrap())
+    }
+
     fn check(text: &str, expected: &str) {
-        assert_eq!(providers(&[]).resolve_text(text).unwrap(), expected, "{text}");
+        assert_eq!(resolve(&providers(&[]), text).unwrap(), expected, "{text}");
     }
 
     #[test]
@@ -329,8 +374,8 @@ mod tests {
         check("${env:LOOP}", "${env:HOME}");
         check("${env::a:b}", "colon");
         assert_eq!(
-            providers(&[]).resolve_text("${env:x:HOME}").unwrap_err().to_string(),
-            "Path is not supported for EnvVarConfigProvider, invalid value 'x'"
+            resolve(&providers(&[]), "${env:x:HOME}").unwrap_err().to_string(),
+            "Path is not supported for EnvVarConfigProvider, invalid value 'x', for ${env:x:HOME} in the setting s"
         );
     }
 
@@ -356,6 +401,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_named_with_its_setting() {
+        let chosen = ("config.providers.env.param.allowlist.pattern", "HOME");
+        let table = [
+            (providers(&[]), "${env:NOPE}", "the environment variable NOPE is not set", true),
+            (
+                providers(&[chosen]),
+                "${env:NOPE}",
+                "the environment variable NOPE is not set, or allowlist.pattern does not allow it",
+                true,
+            ),
+            (providers(&[]), "${file:/dev/null:k}", "the file /dev/null has no key k", true),
+            (providers(&[]), "${file::k}", "the reference names no path", true),
+            (providers(&[]), "${dir:/nowhere:k}", "there is no file /nowhere/k", true),
+            (providers(&[]), "${dir:/etc:../k}", "../k is not the name of a file in /etc", true),
+            (providers(&[]), "${nope:k}", "the worker has no config provider 'nope'", false),
+        ];
+        for (providers, text, why, has_provider) in table {
+            let resolved = providers.resolve_all(&map(&[("a", "${env:HOME}"), ("s", text)])).unwrap();
+            let (setting, reference, why) = ("s".to_owned(), text.to_owned(), why.to_owned());
+            assert_eq!(resolved.missing, [Missing { setting, reference, why, has_provider }]);
+        }
+    }
+
+    #[test]
     fn files_and_folders() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().display();
@@ -366,8 +435,13 @@ mod tests {
         check(&format!("${{file:{at}/s.properties:none}}"), &format!("${{file:{at}/s.properties:none}}"));
         check(&format!("${{dir:{at}:token}}"), "abc\n");
         check(&format!("${{dir:{at}:../token}}"), &format!("${{dir:{at}:../token}}"));
-        let error = providers(&[]).resolve_text(&format!("${{file:{at}/none:k}}")).unwrap_err();
-        assert_eq!(error.to_string(), format!("Could not read properties from file {at}/none"));
+        let error = resolve(&providers(&[]), &format!("${{file:{at}/none:k}}")).unwrap_err();
+        let expected = format!(
+            "Could not read properties from file {at}/none, for ${{file:{at}/none:k}} in the setting s"
+        );
+        assert_eq!(error.to_string(), expected);
+        let cause = std::error::Error::source(&error).unwrap();
+        assert!(cause.to_string().starts_with("No such file or directory"), "{cause}");
     }
 
     #[test]
@@ -378,16 +452,16 @@ mod tests {
         std::fs::write(folder.path().join("in/k"), "inside").unwrap();
         std::fs::write(folder.path().join("k"), "outside").unwrap();
         let providers = providers(&[("config.providers.dir.param.allowed.paths", &format!("{at}/in"))]);
-        assert_eq!(providers.resolve_text(&format!("${{dir:{at}/in:k}}")).unwrap(), "inside");
+        assert_eq!(resolve(&providers, &format!("${{dir:{at}/in:k}}")).unwrap(), "inside");
         for outside in [format!("${{dir:{at}:k}}"), format!("${{dir:{at}/in/..:k}}")] {
-            assert_eq!(providers.resolve_text(&outside).unwrap(), outside);
+            assert_eq!(resolve(&providers, &outside).unwrap(), outside);
         }
     }
 
     #[test]
     fn the_allowlist_matches_whole_names() {
         let providers = providers(&[("config.providers.env.param.allowlist.pattern", "HOM|DB_.*")]);
-        assert_eq!(providers.resolve_text("${env:HOME} ${env:DB_PASSWORD}").unwrap(), "${env:HOME} hunter2");
+        assert_eq!(resolve(&providers, "${env:HOME} ${env:DB_PASSWORD}").unwrap(), "${env:HOME} hunter2");
     }
 
     #[test]
@@ -422,7 +496,8 @@ mod tests {
         let resolved = providers(&[])
             .resolve_worker(&map(&[("plugin.path", "${env:HOME}/plugins"), ("group.id", "${env:HOME}")]))
             .unwrap();
-        assert_eq!(resolved, map(&[("plugin.path", "${env:HOME}/plugins"), ("group.id", "/root")]));
+        let expected = map(&[("plugin.path", "${env:HOME}/plugins"), ("group.id", "/root")]);
+        assert_eq!(resolved.settings, expected);
     }
 
     #[test]

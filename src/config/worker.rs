@@ -26,7 +26,7 @@ pub use tls::{ClientAuth, ClientTls, ListenerTls};
 
 use super::override_policy::OverridePolicy;
 use super::properties::{self, PropertiesError};
-use super::providers::{ConfigProviders, Environment, ProviderError};
+use super::providers::{ConfigProviders, Environment, Missing, ProviderError, Resolved};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigError, ConfigErrors, ParsedConfig, Password};
 use crate::stdx::restart_policy::RestartPolicy;
@@ -198,10 +198,21 @@ impl WorkerConfig {
     ) -> Result<(Self, ParsedConfig), WorkerConfigError> {
         let providers =
             ConfigProviders::from_worker(&raw.settings, env).map_err(WorkerConfigError::Invalid)?;
-        let settings = providers.resolve_worker(&raw.settings).map_err(WorkerConfigError::Provider)?;
+        let resolved = providers.resolve_worker(&raw.settings).map_err(WorkerConfigError::Provider)?;
+        let worker = Self::from_resolved(&resolved, providers, env, mode);
+        worker.map_err(|error| tell_missing(error, &resolved))
+    }
+
+    fn from_resolved(
+        resolved: &Resolved,
+        providers: ConfigProviders,
+        env: &Environment,
+        mode: Mode,
+    ) -> Result<(Self, ParsedConfig), WorkerConfigError> {
+        let Resolved { settings, missing, .. } = resolved;
         let mut errors = Vec::new();
-        let parsed = keys::config_def(mode).parse(&settings);
-        let rest = RestConfig::from_settings(&settings, env, &mut errors);
+        let parsed = keys::config_def(mode).parse(settings);
+        let rest = RestConfig::from_settings(settings, env, &mut errors);
         let policy =
             settings.get("connector.client.config.override.policy").map_or("All", |text| text.trim());
         let policy = OverridePolicy::parse(policy);
@@ -218,9 +229,9 @@ impl WorkerConfig {
         let typed = |parsed: &ParsedConfig| -> Result<Self, ConfigError> {
             Ok(Self {
                 bootstrap_servers: parsed.get("bootstrap.servers")?,
-                key_converter: converter("key.converter", parsed, &settings)?,
-                value_converter: converter("value.converter", parsed, &settings)?,
-                header_converter: converter("header.converter", parsed, &settings)?,
+                key_converter: converter("key.converter", parsed, settings)?,
+                value_converter: converter("value.converter", parsed, settings)?,
+                header_converter: converter("header.converter", parsed, settings)?,
                 task_shutdown_graceful_timeout: parsed.get("task.shutdown.graceful.timeout.ms")?,
                 offset_flush_interval: parsed.get("offset.flush.interval.ms")?,
                 offset_flush_timeout: parsed.get("offset.flush.timeout.ms")?,
@@ -236,13 +247,23 @@ impl WorkerConfig {
                 rest: rest.clone(),
                 providers: providers.clone(),
                 originals: WorkerOriginals(settings.clone()),
-                notes: notes(&settings, mode),
+                notes: notes(settings, missing, mode),
                 values: printed(parsed),
             })
         };
         let worker = typed(&parsed).map_err(invalid)?;
         Ok((worker, parsed))
     }
+}
+
+/// Says with what is wrong with a setting which of its references could not be replaced.
+fn tell_missing(error: WorkerConfigError, resolved: &Resolved) -> WorkerConfigError {
+    let WorkerConfigError::Invalid(ConfigErrors(errors)) = error else { return error };
+    let told = errors.into_iter().map(|error| match resolved.missing_in(error.key()) {
+        Some(missing) => ConfigError::message(error.key(), format!("{error} {missing}")),
+        None => error,
+    });
+    WorkerConfigError::Invalid(ConfigErrors(told.collect()))
 }
 
 /// A text that is no number leaves its setting without a value, which its bounds are against, too: that second message
@@ -302,9 +323,11 @@ fn printed(parsed: &ParsedConfig) -> Vec<(String, String)> {
     values
 }
 
-/// What a person should know at start about settings that do nothing.
-fn notes(settings: &Settings, mode: Mode) -> Vec<String> {
-    let mut notes = Vec::new();
+/// What a person should know at start about settings that do nothing, or not what they seem to.
+fn notes(settings: &Settings, missing: &[Missing], mode: Mode) -> Vec<String> {
+    let missing = missing.iter().filter(|missing| missing.has_provider);
+    let mut notes: Vec<_> =
+        missing.map(|missing| format!("In the setting {}, {missing}", missing.setting)).collect();
     let internal = ["internal.key.converter", "internal.value.converter"];
     let removed: Vec<&str> = settings
         .keys()

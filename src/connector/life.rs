@@ -8,7 +8,7 @@ use crate::api::connector::{Connector, ConnectorContext};
 use crate::api::error::{ConnectError, Result};
 use crate::api::ids::{ConnectorName, Epoch};
 use crate::api::registry::ConnectorClass;
-use crate::config::providers::{ConfigProviders, restore_references};
+use crate::config::providers::{ConfigProviders, Resolved, restore_references};
 use crate::config::topic_creation;
 use crate::stdx::panics;
 
@@ -66,7 +66,11 @@ impl Life {
 
     pub(super) fn start(&mut self) {
         let started = self.within("starting", |life| {
-            let settings = life.resolved()?;
+            let Resolved { settings, missing, .. } = life.resolved()?;
+            for missing in missing.iter().filter(|missing| missing.has_provider) {
+                let (name, setting) = (&life.reporter.name, &missing.setting);
+                log::warn!(target: LOGGER, "Connector {name}: in the setting {setting}, {missing}");
+            }
             let plugin = life.class.plugin();
             log::info!(target: LOGGER, "Creating connector {} of type {}", life.reporter.name, plugin.class());
             let notes = match life.class {
@@ -113,8 +117,8 @@ impl Life {
         self.reporter.report(ConnectorEventKind::Stopped);
     }
 
-    fn resolved(&self) -> Result<Settings> {
-        self.providers.resolve(&self.raw).map_err(|error| {
+    fn resolved(&self) -> Result<Resolved> {
+        self.providers.resolve_all(&self.raw).map_err(|error| {
             ConnectError::config(format!("Cannot resolve the settings of connector {}", self.reporter.name))
                 .caused_by(error)
         })
@@ -123,7 +127,7 @@ impl Life {
     /// The settings of the tasks as they are stored: with the class of the task, what sinks read, and references to
     /// config providers put back in place of what they stand for.
     fn task_configs(&mut self) -> Result<Vec<Settings>> {
-        let settings = self.resolved()?;
+        let settings = self.resolved()?.settings;
         let limits = TaskLimits::of(&settings)?;
         let connector = self.connector.as_mut().ok_or_else(|| ConnectError::connect("It is not started"))?;
         let mut tasks = connector.task_configs(limits.tasks_max)?;

@@ -4,6 +4,7 @@
 //! A validation runs the code of the connector's plug-in, so it belongs on a thread of a pool, never on the tick
 //! thread. Order, counting and texts are those of Apache, because clients show and compare them.
 
+mod alias_lists;
 mod aliased;
 pub mod auto_restart;
 mod class_keys;
@@ -21,10 +22,10 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::plugin_version::{VersionError, VersionRange};
 use crate::api::Settings;
-use crate::api::config_def::{ConfigDef, ConfigError, ConfigKey, ConfigValue};
+use crate::api::config_def::{ConfigDef, ConfigError, ConfigKey, ConfigValue, Password};
 use crate::api::registry::{ConnectorClass, Registry};
 use crate::config::override_policy::OverridePolicy;
-use crate::config::providers::{ConfigProviders, ProviderError};
+use crate::config::providers::{ConfigProviders, ProviderError, Resolved};
 
 /// Settings as a user sent them: a name can stand there with no value.
 pub type Draft = IndexMap<String, Option<String>>;
@@ -219,7 +220,28 @@ impl Validator {
         notice: &dyn Fn(ValidationStep),
     ) -> Result<ConfigInfos, ValidationError> {
         notice(ValidationStep::ResolvingReferences);
-        let settings = self.context.providers.resolve(&given(draft)).map_err(ValidationError::Provider)?;
+        let written = given(draft);
+        let resolved = self.context.providers.resolve_all(&written).map_err(ValidationError::Provider)?;
+        alias_lists::check_given(&written, &resolved.settings)?;
+        match self.validate_resolved(draft, &resolved.settings, notice) {
+            Ok(infos) => Ok(as_written(infos, &written, &resolved)),
+            Err(error) => Err(match (resolved.veil(), resolved.missing_in("connector.class")) {
+                (None, None) => error,
+                (veil, missing) => {
+                    let text = veil.map_or_else(|| error.to_string(), |veil| veil.hide(&error.to_string()));
+                    let missing = missing.map_or_else(String::new, |missing| format!(" {missing}"));
+                    ValidationError::Invalid(text + &missing)
+                }
+            }),
+        }
+    }
+
+    fn validate_resolved(
+        &self,
+        draft: &Draft,
+        settings: &Settings,
+        notice: &dyn Fn(ValidationStep),
+    ) -> Result<ConfigInfos, ValidationError> {
         let name = settings
             .get("connector.class")
             .ok_or_else(|| ValidationError::NoConnectorType(java_map(draft)))?;
@@ -227,18 +249,18 @@ impl Validator {
         let mut outcome = Outcome::default();
         let wanted = settings.get("connector.plugin.version").map_or("", String::as_str);
         let version = VersionRange::parse(wanted).map_err(ValidationError::Version)?;
-        framework::check(self, class, &settings, &mut outcome);
+        framework::check(self, class, settings, &mut outcome);
         let here = class.plugin().version();
         if version.contains(here) {
             notice(ValidationStep::ReadingDefinition);
             let def = class.plugin().config_def();
             notice(ValidationStep::RunningConnector);
-            let mut values = def.validate(&settings);
-            class.plugin().validate(&settings, &mut values);
+            let mut values = def.validate(settings);
+            class.plugin().validate(settings, &mut values);
             outcome.add(&def, values);
             outcome.count_messages();
-            overrides::check(&self.context, class, &settings, notice, &mut outcome);
-            class_keys::check_converters(&self.registry, &settings, notice, &mut outcome);
+            overrides::check(&self.context, class, settings, notice, &mut outcome);
+            class_keys::check_converters(&self.registry, settings, notice, &mut outcome);
         } else {
             let text = no_such_version(class.plugin().class(), here, &version);
             // Apache finds it twice.
@@ -327,6 +349,30 @@ impl Outcome {
         let groups = self.groups.into_iter().collect();
         ConfigInfos { name, error_count: self.error_count, groups, configs }
     }
+}
+
+/// What is shown of a validation: settings as they were written, and messages without what config providers gave, which
+/// may be secrets. What is wrong may come of a reference that could not be replaced, so that is told with it.
+fn as_written(mut infos: ConfigInfos, written: &Settings, resolved: &Resolved) -> ConfigInfos {
+    let veil = resolved.veil();
+    if let Some(class) = written.get("connector.class") {
+        infos.name.clone_from(class);
+    }
+    for value in infos.configs.iter_mut().map(|info| &mut info.value) {
+        if let (Some(text), Some(shown)) = (written.get(&value.name), &mut value.value)
+            && resolved.settings.get(&value.name) != Some(text)
+            && shown != Password::HIDDEN
+        {
+            shown.clone_from(text);
+        }
+        if let Some(veil) = &veil {
+            value.errors.iter_mut().for_each(|error| *error = veil.hide(error));
+        }
+        if let (Some(error), Some(missing)) = (value.errors.first_mut(), resolved.missing_in(&value.name)) {
+            *error = format!("{error} {missing}");
+        }
+    }
+    infos
 }
 
 /// A value that nothing defines.

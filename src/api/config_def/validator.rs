@@ -1,5 +1,6 @@
 //! What the value of a setting must satisfy beyond its type.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -184,5 +185,6 @@ fn check_elements(value: Option<&TypedValue>, may_be_none: bool) -> Result<(), S
 }
 
 fn has_repetition(items: &[String]) -> bool {
-    items.iter().enumerate().any(|(index, item)| items.iter().skip(index + 1).any(|later| later == item))
+    let mut seen = HashSet::new();
+    !items.iter().all(|item| seen.insert(item))
 }

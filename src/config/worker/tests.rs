@@ -154,6 +154,28 @@ fn references_are_resolved_before_anything_is_parsed() {
 }
 
 #[test]
+fn a_reference_that_cannot_be_replaced_is_named_with_its_setting() {
+    let load = |entry| {
+        let providers = [("config.providers", "env"), ("config.providers.env.class", "EnvVar")];
+        load(&[providers.as_slice(), &[entry]].concat())
+    };
+    assert_eq!(
+        load(("offset.flush.interval.ms", "${env:FLUSH}")).unwrap_err(),
+        "Invalid value ${env:FLUSH} for configuration offset.flush.interval.ms: Not a number of type LONG \
+         (${env:FLUSH} stands there as it is written: the environment variable FLUSH is not set)"
+    );
+    assert_eq!(
+        load(("bootstrap.servers", "${env:KAFKA}:9092")).unwrap().worker.notes,
+        [
+            "In the setting bootstrap.servers, ${env:KAFKA} stands there as it is written: the environment variable KAFKA \
+             is not set"
+        ]
+    );
+    // Without a provider of that name it may be no reference at all.
+    assert!(load(("client.id", "${x:y}")).unwrap().worker.notes.is_empty());
+}
+
+#[test]
 fn https_listeners_use_prefixed_settings_or_plain_ones_but_never_both() {
     let plain =
         [("listeners", "https://h:1"), ("ssl.keystore.type", "PEM"), ("ssl.keystore.location", SOME_FILE)];

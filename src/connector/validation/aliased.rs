@@ -1,5 +1,7 @@
 //! The settings of the transforms and predicates that a connector names: `transforms.ALIAS.*` and `predicates.ALIAS.*`.
 
+use super::alias_lists::{aliases, excess};
+use super::framework::complain;
 use super::no_such_version;
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigError, ConfigKey, ConfigType, ConfigValue, Importance, Width};
@@ -86,22 +88,13 @@ pub(super) fn define(registry: &Registry, settings: &Settings, def: ConfigDef) -
 /// full names.
 pub(super) fn check(registry: &Registry, settings: &Settings, values: &mut [ConfigValue]) {
     for kind in KINDS {
+        if let Some(message) = excess(settings, kind.list()) {
+            complain(values, kind.list(), &message);
+        }
         for name in aliases(settings, kind.list()) {
             Alias { kind, name }.check(registry, settings, values);
         }
     }
-}
-
-/// The aliases of a list, each once. An empty one between two commas is one, too.
-fn aliases<'a>(settings: &'a Settings, list: &str) -> Vec<&'a str> {
-    let text = settings.get(list).map_or("", |text| text.trim());
-    let mut aliases = Vec::new();
-    for alias in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
-        if !aliases.contains(&alias) {
-            aliases.push(alias);
-        }
-    }
-    aliases
 }
 
 struct Alias<'a> {

@@ -1,7 +1,9 @@
 //! The settings that the worker itself reads of a connector, with what depends on this worker and on the settings
 //! given: converters to choose from, and the keys of transforms and predicates.
 
-use super::{Outcome, Validator, aliased, auto_restart, class_keys, exactly_once, framework_def};
+use super::{
+    Outcome, Validator, alias_lists, aliased, auto_restart, class_keys, exactly_once, framework_def,
+};
 use crate::api::Settings;
 use crate::api::config_def::{ConfigDef, ConfigValue};
 use crate::api::registry::{ConnectorClass, VERSION};
@@ -49,6 +51,9 @@ pub(super) fn check(
 /// Adds what is wrong with the groups of topics. Apache shows none of their settings, and finds that out when the connector
 /// starts.
 fn check_topic_creation(settings: &Settings, outcome: &mut Outcome) {
+    if let Some(message) = alias_lists::excess(settings, topic_creation::GROUPS) {
+        return outcome.complain(topic_creation::GROUPS, [message]);
+    }
     let def = topic_creation::define(settings);
     let values: Vec<_> =
         def.validate(settings).into_iter().filter(|value| !value.errors.is_empty()).collect();

@@ -1,5 +1,7 @@
 //! What validation says, over plug-ins made for it.
 
+mod references;
+
 use std::sync::Mutex;
 
 use super::*;
@@ -45,6 +47,14 @@ impl ConnectorPlugin for Plugin {
             && let Some(value) = values.iter_mut().find(|value| value.name == "topic")
         {
             value.errors.push("It is odd.".to_owned());
+        }
+        let quoted = match settings.get("quote").map(String::as_str) {
+            Some("yes") => Some(settings["topic"].as_str()),
+            Some("part") => settings["topic"].get(..9),
+            Some(_) | None => None,
+        };
+        if let (Some(quoted), Some(value)) = (quoted, values.iter_mut().find(|value| value.name == "topic")) {
+            value.errors.push(ConfigError::invalid("topic", quoted, "It is odd.").to_string());
         }
     }
 
@@ -103,7 +113,9 @@ fn validator(override_policy: OverridePolicy) -> Validator {
     registry.add_sink(Plugin("x.MySinkConnector"));
     registry.add_converter(Conversion("x.JsonConverter", ConverterRoles::All));
     registry.add_converter(Conversion("x.SimpleHeaderConverter", ConverterRoles::HeaderOnly));
-    let environment = [("TOPIC".to_owned(), "resolved".to_owned())].into();
+    let environment =
+        [("TOPIC", "resolved"), ("NUMBER", "4711"), ("SHORT", "d"), ("SECRET", "correct horse battery")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let worker = draft(&[("config.providers", "env"), ("config.providers.env.class", "EnvVar")]);
     let context = ValidationContext {
         providers: Arc::new(ConfigProviders::from_worker(&given(&worker), &environment).unwrap()),
@@ -160,7 +172,7 @@ fn what_is_right_is_given_back_as_it_was_written() {
     let settings = validator(OverridePolicy::All).check(&draft).unwrap();
     assert_eq!(settings, given(&draft));
     let infos = infos(&draft);
-    assert_eq!(value(&infos, "topic").value.as_deref(), Some("resolved"));
+    assert_eq!(value(&infos, "topic").value.as_deref(), Some("${env:TOPIC}"));
     assert!(infos.configs.iter().all(|info| info.value.name != "unknown"));
     assert_eq!((infos.name.as_str(), infos.error_count), ("MySource", 0));
 }
@@ -373,6 +385,25 @@ fn groups_of_topics_are_checked_where_the_worker_creates_topics() {
 }
 
 #[test]
+fn a_list_has_a_bounded_number_of_aliases() {
+    let aliases = |count: usize| (0..count).map(|n| format!("a{n}")).collect::<Vec<_>>().join(",");
+    let too_many = aliases(20_000);
+    for list in ["transforms", "predicates", "topic.creation.groups"] {
+        let mut draft = source(&[(list, &too_many)]);
+        draft.extend(source(&[
+            ("topic.creation.default.partitions", "1"),
+            ("topic.creation.default.replication.factor", "1"),
+        ]));
+        let infos = infos(&draft);
+        let message = format!("Configuration '{list}' has 20000 aliases. At most 256 are possible.");
+        assert_eq!(errors(&infos), [(list, message.as_str())]);
+        assert!(infos.configs.len() < 100, "{list}: {} settings", infos.configs.len());
+    }
+    let most = infos(&source(&[("transforms", &aliases(256))]));
+    assert_eq!(most.error_count, 256, "each lacks its class, and nothing else is wrong");
+}
+
+#[test]
 fn messages_about_errors() {
     let table = [
         ("errors.retry.timeout", "-1", None),
@@ -459,7 +490,7 @@ fn what_cannot_be_validated_at_all() {
         (
             source(&[("topic", "${env:x:TOPIC}")]),
             "Could not resolve a config provider reference in the connector config: Path is not supported for \
-             EnvVarConfigProvider, invalid value 'x'",
+             EnvVarConfigProvider, invalid value 'x', for ${env:x:TOPIC} in the setting topic",
         ),
     ];
     for (draft, expected) in table {
