@@ -8,7 +8,8 @@ use herdsman::kafka::group_socket::api::Api;
 use herdsman::kafka::group_socket::conversation::{Answer, Conversation, Heard};
 use herdsman::stdx::time::Clock;
 use kafka_protocol::messages::{
-    FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest,
+    FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, OffsetDeleteRequest,
+    SyncGroupRequest,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -70,6 +71,7 @@ impl Broker {
         drop(self.conversation.ask(|_| SyncGroupRequest::default()));
         drop(self.conversation.ask(|_| HeartbeatRequest::default()));
         drop(self.conversation.ask(|_| LeaveGroupRequest::default()));
+        drop(self.conversation.ask(|_| OffsetDeleteRequest::default()));
     }
 }
 
@@ -80,6 +82,7 @@ fn decoded(answer: &Answer) -> String {
         Api::SyncGroup => format!("{:?}", answer.decode::<SyncGroupRequest>()),
         Api::Heartbeat => format!("{:?}", answer.decode::<HeartbeatRequest>()),
         Api::LeaveGroup => format!("{:?}", answer.decode::<LeaveGroupRequest>()),
+        Api::OffsetDelete => format!("{:?}", answer.decode::<OffsetDeleteRequest>()),
         Api::SaslHandshake | Api::ApiVersions | Api::SaslAuthenticate => String::new(),
     }
 }

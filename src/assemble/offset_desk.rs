@@ -18,6 +18,7 @@ use crate::api::source::{AlterOffsets, SourcePlugin};
 use crate::herder::msg::{Answer, ConnectorOffsets, HerderError, OffsetsChange};
 use crate::kafka::admin::GroupOffsets;
 use crate::kafka::fault::{FaultKind, KafkaFault};
+use crate::stdx::error_class::ErrorClass;
 use crate::stdx::pool::Pool;
 use crate::stdx::time::{Clock, Deadline};
 use crate::store::offset_record::{OffsetKey, encode_offset};
@@ -199,7 +200,7 @@ impl Change<'_> {
                     "Failed to alter consumer group offsets for connector {name}: Kafka has no such topic or partition"
                 ));
             }
-            group_failure("alter", name, &of_kafka(why))
+            group_fault("alter", name, why)
         })
     }
 
@@ -216,8 +217,8 @@ impl Change<'_> {
         self.progress.enter(Step::Asking)?;
         let verdict = plugin.alter_offsets(&self.resolved, &changes).map_err(|why| refusal(&why))?;
         self.progress.enter(Step::Writing)?;
-        let reset = group.delete(Clock.deadline(self.desk.patience.write)).map_err(of_kafka);
-        reset.map(|()| verdict).map_err(|why| group_failure("reset", name, &why))
+        let reset = group.delete(Clock.deadline(self.desk.patience.write));
+        reset.map(|()| verdict).map_err(|why| group_fault("reset", name, why))
     }
 }
 
@@ -254,8 +255,40 @@ fn source_failure(name: &ConnectorName, why: &str) -> HerderError {
 
 fn group_failure(verb: &str, name: &ConnectorName, why: &ConnectError) -> HerderError {
     HerderError::Failed(format!(
-        "Failed to {verb} consumer group offsets for connector {name}: {}. If its tasks have only just stopped, the \
-         request can be repeated safely",
+        "Failed to {verb} consumer group offsets for connector {name}: {}",
         chain(why)
     ))
+}
+
+/// The same where Kafka refused, with what helps if tasks have not left their group yet.
+fn group_fault(verb: &str, name: &ConnectorName, why: KafkaFault) -> HerderError {
+    let may_pass = why.kind() == FaultKind::GroupNotEmpty || why.class() == ErrorClass::Retriable;
+    let hint = match may_pass {
+        true => ". If its tasks have only just stopped, the request can be repeated safely",
+        false => "",
+    };
+    HerderError::Failed(format!(
+        "Failed to {verb} consumer group offsets for connector {name}: {}{hint}",
+        chain(&of_kafka(why))
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_is_to_be_tried_again() {
+        let table =
+            [(FaultKind::GroupNotEmpty, true), (FaultKind::Unreachable, true), (FaultKind::Other, false)];
+        for (kind, may_pass) in table {
+            let fault = KafkaFault::other("delete the consumer group", kind, "no");
+            let HerderError::Failed(text) = group_fault("reset", &"c".into(), fault) else {
+                panic!("{kind:?}")
+            };
+            assert!(text.starts_with("Failed to reset consumer group offsets for connector c: "), "{text}");
+            assert!(text.contains("failed to delete the consumer group: no"), "{text}");
+            assert_eq!(text.contains("repeated safely"), may_pass, "{text}");
+        }
+    }
 }

@@ -107,7 +107,11 @@ pub(super) fn read(answer: &Answer) -> Result<Option<MemberAnswer>, SocketFault>
             let error = std::iter::once(answer.error_code).chain(of_member).find_map(GroupError::from_code);
             MemberAnswer::Leave(error.map_or(Ok(()), Err))
         }
-        Api::FindCoordinator | Api::SaslHandshake | Api::ApiVersions | Api::SaslAuthenticate => {
+        Api::FindCoordinator
+        | Api::SaslHandshake
+        | Api::ApiVersions
+        | Api::SaslAuthenticate
+        | Api::OffsetDelete => {
             return Ok(None);
         }
     }))

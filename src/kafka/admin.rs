@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -15,6 +15,8 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::client_log;
 use super::fault::{FaultKind, KafkaFault};
+use super::group_socket::ConnectionSettings;
+use super::offset_deletion::{self, OffsetDeletion};
 use super::settings::client_config;
 use crate::api::ids::TopicPartition;
 use crate::config::client::ClientSettings;
@@ -131,29 +133,36 @@ impl GroupOffsets {
         changes: &BTreeMap<TopicPartition, Option<i64>>,
         deadline: Deadline,
     ) -> Result<(), KafkaFault> {
-        let what = "alter the committed offsets";
-        if changes.values().any(Option::is_none) {
-            // A group forgets single offsets only as a whole: what stays is written again.
-            let mut kept = self.committed(deadline)?;
-            for (partition, offset) in changes {
-                match offset {
-                    Some(offset) => kept.insert(partition.clone(), *offset),
-                    None => kept.remove(partition),
-                };
-            }
-            self.delete(deadline)?;
-            let written =
-                self.commit(kept.iter().map(|(partition, offset)| (partition, *offset)), what, deadline);
-            return written.map_err(|fault| {
-                let lost = kept.iter().map(|(partition, offset)| format!("{partition} to {offset}"));
-                let lost = lost.collect::<Vec<_>>().join(", ");
-                let why = format!("the group was deleted before; alter these offsets again: {lost}");
-                let kind = fault.kind();
-                fault.because(kind, &why)
-            });
-        }
         let offsets = changes.iter().filter_map(|(partition, offset)| Some((partition, (*offset)?)));
-        self.commit(offsets, what, deadline)
+        self.commit(offsets, "alter the committed offsets", deadline).map_err(|fault| {
+            if fault.kind() != FaultKind::GroupMovedOn || !self.is_on_embedded(deadline).unwrap_or_default() {
+                return fault;
+            }
+            let why = "once a group had members, the embedded broker takes offsets from members only; give the connector \
+                       another name instead";
+            fault.because(FaultKind::Other, why)
+        })?;
+        let forgotten = changes.iter().filter(|(_, offset)| offset.is_none());
+        self.forget(forgotten.map(|(partition, _)| partition.clone()).collect(), deadline)
+    }
+
+    /// Forgets the offsets of these partitions, and no others.
+    fn forget(&self, partitions: Vec<TopicPartition>, deadline: Deadline) -> Result<(), KafkaFault> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let what = offset_deletion::WHAT;
+        self.refuse_embedded(what, deadline)?;
+        let client_id = self.settings.get("client.id").unwrap_or("herdsman");
+        let settings = Arc::new(ConnectionSettings::from_client(client_id, &self.settings)?);
+        let metadata = self.consumer(what)?.fetch_metadata(None, deadline.left(Clock.now().instant));
+        let metadata = metadata.map_err(|error| KafkaFault::new(what, &error))?;
+        let brokers = metadata.brokers().iter();
+        let brokers = brokers.filter_map(|at| Some((at.host().to_owned(), u16::try_from(at.port()).ok()?)));
+        let deletion =
+            OffsetDeletion { settings, brokers: brokers.collect(), group: self.group.clone(), partitions };
+        // The name of a broker may be looked up for longer than there is time.
+        by_deadline("kafka-offsets", what, deadline, move || deletion.carry_out(deadline))?
     }
 
     fn commit<'a>(
@@ -174,19 +183,9 @@ impl GroupOffsets {
         consumer.assign(&list).map_err(|error| KafkaFault::new(what, &error))?;
         // librdkafka's commit knows no deadline: while no coordinator answers it goes on for minutes. Closing the consumer
         // takes its time then, too.
-        let (ended, outcome) = bounded(1);
-        let committing = thread::spawn("kafka-commit", thread::STACK_BYTES, move || {
-            // Closed: nobody waits any more.
-            drop(ended.send(consumer.commit(&list, CommitMode::Sync)));
-        });
-        let committing =
-            committing.map_err(|error| KafkaFault::other(what, FaultKind::Other, error.to_string()))?;
-        committing.abandon();
-        let result = outcome.recv_timeout(deadline.left(Clock.now().instant)).map_err(|_| {
-            let detail = "no answer in time; the offsets may be altered all the same";
-            KafkaFault::other(what, FaultKind::Unreachable, detail)
-        })?;
-        result.map_err(|error| KafkaFault::new(what, &error))
+        let committed =
+            by_deadline("kafka-commit", what, deadline, move || consumer.commit(&list, CommitMode::Sync))?;
+        committed.map_err(|error| KafkaFault::new(what, &error))
     }
 
     /// Forgets all offsets of the group, by deleting it. A group that is not there has none.
@@ -195,11 +194,7 @@ impl GroupOffsets {
     /// No answer in time, no authority, or members that still run.
     pub fn delete(&self, deadline: Deadline) -> Result<(), KafkaFault> {
         let what = "delete the consumer group";
-        let cluster = cluster_id(&self.admin_settings(), deadline)?;
-        if is_embedded(&cluster) {
-            let detail = "the embedded broker cannot delete groups; give the connector another name instead";
-            return Err(KafkaFault::other(what, FaultKind::Other, detail));
-        }
+        self.refuse_embedded(what, deadline)?;
         let admin: AdminClient<DefaultClientContext> =
             client_config(&self.admin_settings()).create().map_err(|error| KafkaFault::new(what, &error))?;
         let left = deadline.left(Clock.now().instant);
@@ -214,6 +209,20 @@ impl GroupOffsets {
         }
     }
 
+    /// Fails where the embedded broker would be asked for what it cannot do.
+    fn refuse_embedded(&self, what: &'static str, deadline: Deadline) -> Result<(), KafkaFault> {
+        if !self.is_on_embedded(deadline)? {
+            return Ok(());
+        }
+        let detail = "the embedded broker can forget no offsets (it knows neither DeleteGroups nor OffsetDelete); give the \
+                      connector another name instead";
+        Err(KafkaFault::other(what, FaultKind::Other, detail))
+    }
+
+    fn is_on_embedded(&self, deadline: Deadline) -> Result<bool, KafkaFault> {
+        Ok(is_embedded(&cluster_id(&self.admin_settings(), deadline)?))
+    }
+
     /// An admin client takes no settings of consumers.
     fn admin_settings(&self) -> ClientSettings {
         const PREFIXES: [&str; 5] = ["bootstrap.", "security.", "sasl.", "ssl.", "client."];
@@ -226,6 +235,25 @@ impl GroupOffsets {
     fn consumer(&self, what: &'static str) -> Result<BaseConsumer<DefaultConsumerContext>, KafkaFault> {
         client_config(&self.settings).create().map_err(|error| KafkaFault::new(what, &error))
     }
+}
+
+/// Does something on a thread of its own, which is left alone if it takes longer than the deadline.
+fn by_deadline<T: Send + 'static>(
+    name: &str,
+    what: &'static str,
+    deadline: Deadline,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, KafkaFault> {
+    let (ended, outcome) = bounded(1);
+    // Closed: nobody waits any more.
+    let body = move || drop(ended.send(body()));
+    let thread = thread::spawn(name, thread::STACK_BYTES, body)
+        .map_err(|error| KafkaFault::other(what, FaultKind::Other, error.to_string()))?;
+    thread.abandon();
+    outcome.recv_timeout(deadline.left(Clock.now().instant)).map_err(|_| {
+        let detail = "no answer in time; the offsets may be altered all the same";
+        KafkaFault::other(what, FaultKind::Unreachable, detail)
+    })
 }
 
 impl fmt::Debug for GroupOffsets {
@@ -259,5 +287,18 @@ mod tests {
         assert_eq!(fault.kind(), FaultKind::Unreachable);
         assert!(fault.to_string().contains("no answer in time"), "{fault}");
         broker.set_round_trip_time(Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn the_embedded_broker_forgets_no_offsets_and_that_is_told() {
+        let broker = EmbeddedBroker::start().unwrap();
+        broker.create_topic("t", 1).unwrap();
+        let settings = [("bootstrap.servers", broker.bootstrap_servers()), ("group.id", "g")];
+        let group = GroupOffsets::new(settings.into_iter().collect());
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
+        let single = group.alter(&BTreeMap::from([(partition, None)]), Clock.deadline(SOON));
+        for fault in [single.unwrap_err(), group.delete(Clock.deadline(SOON)).unwrap_err()] {
+            assert!(fault.to_string().contains("the embedded broker can forget no offsets"), "{fault}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! One connection to a broker for what librdkafka cannot say: the group of workers.
+//! One connection to a broker for what librdkafka cannot say: the group of workers, and to forget single offsets.
 //!
 //! Nothing here blocks. A [`BrokerConnection`] is driven by one thread, which waits for readiness (`mio`), for its next
 //! deadline, and for the addresses of the host. What is said over it is a [`conversation::Conversation`], which does no

@@ -22,6 +22,7 @@ pub mod log_offsets;
 pub mod log_producer;
 pub mod log_records;
 pub mod new_topics;
+mod offset_deletion;
 pub mod producer;
 pub mod security;
 mod settings;

@@ -3,8 +3,9 @@
 use kafka_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, FindCoordinatorRequest, FindCoordinatorResponse,
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
-    SaslHandshakeResponse, SyncGroupRequest, SyncGroupResponse,
+    LeaveGroupResponse, OffsetDeleteRequest, OffsetDeleteResponse, SaslAuthenticateRequest,
+    SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse, SyncGroupRequest,
+    SyncGroupResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, VersionRange};
 
@@ -23,11 +24,12 @@ pub enum Api {
     SaslHandshake = 17,
     ApiVersions = 18,
     SaslAuthenticate = 36,
+    OffsetDelete = 47,
 }
 
 impl Api {
     /// All of them.
-    pub const ALL: [Api; 8] = [
+    pub const ALL: [Api; 9] = [
         Api::FindCoordinator,
         Api::JoinGroup,
         Api::Heartbeat,
@@ -36,6 +38,7 @@ impl Api {
         Api::SaslHandshake,
         Api::ApiVersions,
         Api::SaslAuthenticate,
+        Api::OffsetDelete,
     ];
 
     /// Its key on the wire.
@@ -54,6 +57,7 @@ impl Api {
             Api::SaslHandshake => (1, 1),
             Api::ApiVersions => (0, 3),
             Api::SaslAuthenticate => (0, 2),
+            Api::OffsetDelete => (0, 0),
         };
         VersionRange { min, max }
     }
@@ -88,4 +92,5 @@ ask! {
     SyncGroupRequest -> SyncGroupResponse, SyncGroup, shape::SYNC_GROUP;
     HeartbeatRequest -> HeartbeatResponse, Heartbeat, shape::HEARTBEAT;
     LeaveGroupRequest -> LeaveGroupResponse, LeaveGroup, shape::LEAVE_GROUP;
+    OffsetDeleteRequest -> OffsetDeleteResponse, OffsetDelete, shape::OFFSET_DELETE;
 }

@@ -194,7 +194,12 @@ impl Conversation {
             Api::ApiVersions => self.versions_answered(&answer, heard),
             Api::SaslHandshake => self.mechanism_answered(now, &answer),
             Api::SaslAuthenticate => self.login_answered(&answer, heard),
-            Api::FindCoordinator | Api::JoinGroup | Api::Heartbeat | Api::LeaveGroup | Api::SyncGroup => {
+            Api::FindCoordinator
+            | Api::JoinGroup
+            | Api::Heartbeat
+            | Api::LeaveGroup
+            | Api::SyncGroup
+            | Api::OffsetDelete => {
                 heard.push(Heard::Answer(answer));
                 Ok(())
             }

@@ -141,6 +141,19 @@ pub(super) const LEAVE_GROUP: Shape = Shape {
     tagged: &[],
 };
 
+pub(super) const OFFSET_DELETE: Shape = Shape {
+    flexible_since: i16::MAX,
+    fields: &[
+        since(0, INT16),
+        since(0, INT32),
+        since(
+            0,
+            Kind::List(&[since(0, Kind::Text), since(0, Kind::List(&[since(0, INT32), since(0, INT16)]))]),
+        ),
+    ],
+    tagged: &[],
+};
+
 /// Why an answer is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Misshapen {
