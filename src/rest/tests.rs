@@ -372,3 +372,21 @@ fn a_full_inbox_is_a_503_that_says_so() {
     assert_eq!(fixture.get("/health").status, 503);
     assert_eq!(fixture.get("/connectors").status, 200);
 }
+
+#[test]
+fn the_commit_is_that_of_the_clone() {
+    let git = |arguments: &[&str]| {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let output = std::process::Command::new("git").args(arguments).current_dir(root).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+        Some(text.trim().to_owned())
+    };
+    let is_clone = git(&["rev-parse", "--show-prefix"]).is_some_and(|prefix| prefix.is_empty());
+    let told = json_of(&Fixture::patient().get("/"))["commit"].as_str().unwrap().to_owned();
+    if is_clone {
+        let commit = git(&["rev-parse", "HEAD"]).unwrap();
+        let expected = std::env::var("HERDSMAN_COMMIT").unwrap_or_else(|_| commit[..16].to_owned());
+        assert_eq!(told, expected);
+    }
+    assert!(!told.is_empty());
+}
