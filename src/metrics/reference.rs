@@ -146,6 +146,7 @@ mod tests {
 
     use super::*;
     use crate::config::reference::{MADE, check_page};
+    use crate::health::Stage;
 
     #[test]
     fn the_page_of_metrics_is_fresh() {
@@ -162,6 +163,17 @@ mod tests {
         }
         let words: BTreeSet<_> = stages.iter().map(own::stage_word).collect();
         assert_eq!(words.len(), stages.len(), "a word for each: {words:?}");
+    }
+
+    #[test]
+    fn the_guide_explains_each_stage_that_a_start_may_have() {
+        let guide = include_str!("../../docs/guide/health.md");
+        let no_part = |stage: &Stage| matches!(stage, Stage::Handling(_) | Stage::ShuttingDown);
+        for stage in own::stages().iter().filter(|stage| !no_part(stage)) {
+            let words = stage.to_string();
+            let fixed = words.split('…').next().unwrap_or_default();
+            assert!(guide.contains(&format!("`{fixed}")), "docs/guide/health.md does not explain '{words}'");
+        }
     }
 
     #[test]

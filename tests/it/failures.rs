@@ -223,3 +223,36 @@ fn a_sink_that_waits_tells_why_once() {
     let log = worker.log();
     assert_eq!(log.matches("RetriableException from SinkTask").count(), 1, "{log}");
 }
+
+/// A disk that is full under the offsets file: the worker goes on, and says what is wrong with which file.
+#[test]
+fn offsets_that_cannot_be_written_are_told_counted_and_written_later() {
+    let source = [("connector.class", "FileStreamSource"), ("file", "in.txt"), ("topic", "t")];
+    let setup = WorkerSetup::new()
+        .set("offset.flush.interval.ms", "50")
+        .file("in.txt", "one\n")
+        .connector("lines", &source);
+    let worker = setup.start().healthy();
+    let position =
+        || worker.get("/connectors/lines/offsets").json()["offsets"][0]["offset"]["position"].as_i64();
+    wait_until("the first commit", SOON, || position() == Some(4));
+    // Nothing can take the place of a folder that is not empty.
+    let (offsets, away) = (worker.folder().join("offsets"), worker.folder().join("away"));
+    fs::rename(&offsets, &away).unwrap();
+    fs::create_dir(&offsets).unwrap();
+    fs::write(offsets.join("in the way"), "").unwrap();
+    fs::write(worker.folder().join("in.txt"), "one\ntwo\n").unwrap();
+    let told = format!("cannot replace the offsets file {}", offsets.canonicalize().unwrap().display());
+    let share =
+        "kafka_connect_connector_task_offset_commit_failure_percentage{connector=\"lines\",task=\"0\"} ";
+    wait_until("a line of the log, and a metric", SOON, || {
+        let metrics = worker.get("/metrics").body;
+        let failed = metrics.lines().find_map(|line| line.strip_prefix(share)?.parse().ok());
+        worker.log().lines().any(|line| line.contains("ERROR") && line.contains(&told))
+            && failed.is_some_and(|share: f64| share > 0.0)
+    });
+    assert_eq!(worker.get("/health").status, 200, "it serves requests");
+    fs::remove_dir_all(&offsets).unwrap();
+    fs::rename(&away, &offsets).unwrap();
+    wait_until("the commit of what waited", SOON, || position() == Some(8));
+}
