@@ -30,7 +30,8 @@ fn settings() -> ConfigDef {
         ConfigType::List,
         Importance::High,
         "field:type, separated by commas, or one type for the whole key or value. Types: int8, int16, int32, int64, \
-         float32, float64, boolean, string.",
+         float32, float64, boolean, string. A whole key or value keeps the name of its schema, as in Apache: a Timestamp \
+         that became an int64 is still called one, which JsonConverter refuses. SetSchemaMetadata gives it another name.",
     );
     let validator = Validator::whole("types, or fields and types", |value| match value {
         Some(TypedValue::List(entries)) if !entries.is_empty() => Spec::parse(entries).map(|_| ()),
