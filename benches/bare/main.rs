@@ -7,6 +7,7 @@
 //! bare offsets BOOTSTRAP TOPIC COUNT        that many offsets of a file source, as a Connect worker keeps them
 //! bare watch BOOTSTRAP TOPIC COUNT SECONDS  waits until the topic holds that many records
 //! bare load HOST:PORT PATH CONNECTIONS SECONDS   requests over kept connections; prints their rate and times as JSON
+//! bare say COUNT ACKS                       is the program of an exec source, and says that many records
 //! ```
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::{Offset, TopicPartitionList};
 
 mod load;
+mod say;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -37,6 +39,7 @@ fn main() -> Result<()> {
         ["load", address, path, connections, seconds] => {
             load::load(address, path, connections.parse()?, Duration::from_secs_f64(seconds.parse()?))
         }
+        ["say", count, acks] => say::say(count.parse()?, acks.parse()?),
         // Without arguments there is nothing to compare: `cargo bench` alone runs this.
         _ => {
             println!("use scripts/bench");

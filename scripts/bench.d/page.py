@@ -4,7 +4,7 @@ import platform
 import statistics
 import subprocess
 import time
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 HEAD = """# Benchmarks
 
@@ -29,7 +29,7 @@ class Row(NamedTuple):
     text: str
     unit: str
     less_is_better: bool
-    aim: Optional[float] = None
+    aim: Union[float, str, None] = None
     share_aim: Optional[float] = None
     bare: Optional[str] = None  # the work whose bare loop is the limit, if not its own
 
@@ -40,14 +40,21 @@ def number(value):
 
 def line(row, results):
     found = {kind: statistics.median(values) for kind, values in results[row.work].items()}
-    ours, theirs = found["herdsman"], found["apache"]
-    ratio = (theirs / ours if row.less_is_better else ours / theirs) if ours else float("inf")
+    ours, theirs = found["herdsman"], found.get("apache")
+    ratio = times_better(row, ours, theirs) if theirs else None
     limits = results.get(row.bare or row.work, {}).get("bare")
     limit = statistics.median(limits) if limits else None
-    cells = [row.text, f"{number(ours)} {row.unit}", f"{number(theirs)} {row.unit}", f"{ratio:.1f}", row.aim or "–",
+    cells = [row.text, f"{number(ours)} {row.unit}", f"{number(theirs)} {row.unit}" if theirs else "–",
+             f"{ratio:.1f}" if theirs else "–", row.aim or "–",
              f"{number(limit)} {row.unit}" if limit else "–", f"{ours / limit:.2f}" if limit else "–",
              row.share_aim or "–"]
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def times_better(row, ours, theirs):
+    if not ours:
+        return float("inf")
+    return theirs / ours if row.less_is_better else ours / theirs
 
 
 def section(works, args):
@@ -66,7 +73,7 @@ def section(works, args):
 | work | herdsman | Apache 4.3.1 | times better | to reach | bare librdkafka | share of it | to reach |
 |---|---|---|---|---|---|---|---|
 {rows}
-"""
+{works.beneath()}"""
 
 
 def write(path, titles, fresh):

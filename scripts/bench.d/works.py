@@ -11,8 +11,8 @@ LINE = "x" * 104 + "{:08d}"  # 112 characters and a line end
 class Works:
     """A group of works that are measured in one run: a method each."""
 
-    def __init__(self, args, bootstrap, bare, folder):
-        self.args, self.bootstrap, self.bare_binary, self.folder = args, bootstrap, bare, folder
+    def __init__(self, args, bootstrap, programs, folder):
+        self.args, self.bootstrap, self.programs, self.folder = args, bootstrap, programs, folder
         self.results, self.names = {}, 0
         (folder / "empty.txt").touch()
 
@@ -30,10 +30,14 @@ class Works:
         self.results.setdefault(work, {}).setdefault(kind, []).append(value)
         print(f"  {work:<28} {kind:<9} {value:,.4f}", flush=True)
 
+    def beneath(self):
+        """What stands beneath the table."""
+        return ""
+
     def bare(self, *args):
         if args[0] in ("produce", "consume"):
             at_rest()
-        result = subprocess.run([self.bare_binary, *map(str, args)], capture_output=True, text=True)
+        result = subprocess.run([self.programs["bare"], *map(str, args)], capture_output=True, text=True)
         if result.returncode:
             raise SystemExit(f"bare {args}: {result.stderr}")
         return result.stdout.strip()
