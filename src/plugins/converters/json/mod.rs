@@ -3,6 +3,7 @@
 mod base64;
 mod cache;
 mod from_connect;
+mod members;
 mod reader;
 mod scan;
 mod to_connect;

@@ -6,8 +6,7 @@
 
 use std::borrow::Cow;
 
-use indexmap::IndexMap;
-
+use super::members::Members;
 use super::scan::plain_prefix;
 use crate::plugins::decimal::Notation;
 
@@ -31,11 +30,8 @@ pub(super) enum Node<'a> {
     /// A text; part of the message if it has no escapes.
     String(Cow<'a, str>),
     Array(Vec<Node<'a>>),
-    /// The members in the order of their first mention; a later one of the same name replaced the value.
     Object(Box<Members<'a>>),
 }
-
-pub(super) type Members<'a> = IndexMap<Cow<'a, str>, Node<'a>>;
 
 impl<'a> Node<'a> {
     /// The text, if it is one.

@@ -11,7 +11,8 @@ use num_bigint::BigInt;
 
 use super::base64;
 use super::decimal_scale;
-use super::reader::{Members, Node};
+use super::members::Members;
+use super::reader::Node;
 use crate::api::data::{Decimal, Fields, Logical, Schema, SchemaKind, SchemaRef, Struct, Value};
 use crate::api::error::{ConnectError, ErrorKind, Result};
 use crate::api::validation;
@@ -137,7 +138,7 @@ impl ToConnect<'_> {
     fn array(&self, element: Option<&SchemaRef>, node: Node<'_>) -> Result<Value> {
         let nodes = match node {
             Node::Array(nodes) => nodes,
-            Node::Object(members) => members.into_values().collect(),
+            Node::Object(members) => members.into_iter().map(|(_, node)| node).collect(),
             Node::Missing
             | Node::Null
             | Node::Boolean(_)
@@ -181,7 +182,7 @@ impl ToConnect<'_> {
         let mut values = Vec::with_capacity(fields.len());
         for (name, field) in fields.iter() {
             // What JSON lacks counts as null.
-            let node = members.swap_remove(&**name).unwrap_or(Node::Null);
+            let node = members.take(name).unwrap_or(Node::Null);
             let value = self.value(Some(field), node)?;
             validation::validate_field(name, field, &value)?;
             values.push(value);
@@ -200,12 +201,12 @@ impl ToConnect<'_> {
     }
 
     fn kind(&self, members: &mut Members<'_>) -> Result<SchemaKind> {
-        let name = members.swap_remove("type").and_then(Node::into_text);
+        let name = members.take("type").and_then(Node::into_text);
         let name = name.ok_or_else(|| ConnectError::data("Schema must contain 'type' field"))?;
         match &*name {
             "array" => self.array_kind(members),
             "map" => self.map_kind(members),
-            "struct" => self.fields(members.swap_remove("fields")).map(SchemaKind::Struct),
+            "struct" => self.fields(members.take("fields")).map(SchemaKind::Struct),
             other => scalar_kind(other),
         }
     }
@@ -223,7 +224,7 @@ impl ToConnect<'_> {
 
     /// The schema that a member of another describes.
     fn part(&self, members: &mut Members<'_>, name: &str, missing: &str) -> Result<SchemaRef> {
-        match members.swap_remove(name) {
+        match members.take(name) {
             None | Some(Node::Null) => Err(ConnectError::data(missing)),
             Some(node) => self.schema(node),
         }
@@ -232,7 +233,7 @@ impl ToConnect<'_> {
     /// The schema with all that belongs to it besides its type. What has the wrong form is ignored, but for parameters.
     fn with_attributes(&self, kind: SchemaKind, mut members: Members<'_>) -> Result<SchemaRef> {
         let mut schema = Schema::new(kind);
-        let mut take = |name: &str| members.swap_remove(name);
+        let mut take = |name: &str| members.take(name);
         schema.optional = take("optional") == Some(Node::Boolean(true));
         schema.name = take("name").and_then(Node::into_text).map(Arc::from);
         #[expect(clippy::cast_possible_truncation, reason = "Connect keeps the low bits")]
@@ -259,7 +260,7 @@ impl ToConnect<'_> {
         let mut fields = Fields::default();
         for node in nodes {
             let mut members = node.into_members().unwrap_or_default();
-            let name = members.swap_remove("field").and_then(Node::into_text);
+            let name = members.take("field").and_then(Node::into_text);
             let name =
                 name.ok_or_else(|| ConnectError::data("Struct schema's field name not specified properly"))?;
             let schema = self.schema(Node::Object(Box::new(members)))?;
