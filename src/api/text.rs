@@ -50,33 +50,36 @@ pub fn java_class(value: &Value) -> &'static str {
 struct JavaText<'a>(&'a Value);
 
 impl Display for JavaText<'_> {
+    /// Piece by piece into one formatter: `write!` for each would begin anew, and cost more than the digits.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             Value::Null => f.write_str("null"),
-            Value::Boolean(v) => write!(f, "{v}"),
-            Value::Int8(v) => write!(f, "{v}"),
-            Value::Int16(v) => write!(f, "{v}"),
-            Value::Int32(v) => write!(f, "{v}"),
-            Value::Int64(v) => write!(f, "{v}"),
-            Value::Float32(v) => write!(f, "{}", float32_text(*v)),
-            Value::Float64(v) => write!(f, "{}", float64_text(*v)),
+            Value::Boolean(v) => v.fmt(f),
+            Value::Int8(v) => v.fmt(f),
+            Value::Int16(v) => v.fmt(f),
+            Value::Int32(v) => v.fmt(f),
+            Value::Int64(v) => v.fmt(f),
+            Value::Float32(v) => JavaFloat(*v).fmt(f),
+            Value::Float64(v) => JavaDouble(*v).fmt(f),
             Value::String(v) => f.write_str(v),
             Value::Bytes(v) => f.write_str(&BASE64.encode(v)),
-            Value::Decimal(v) => write!(f, "{v}"),
-            Value::Instant(v) => write!(f, "{}", JavaDate::of_millis(*v)),
+            Value::Decimal(v) => v.fmt(f),
+            Value::Instant(v) => JavaDate::of_millis(*v).fmt(f),
             Value::Array(items) => {
                 f.write_str("[")?;
                 for (index, item) in items.iter().enumerate() {
-                    let comma = if index > 0 { ", " } else { "" };
-                    write!(f, "{comma}{}", JavaText(item))?;
+                    f.write_str(if index > 0 { ", " } else { "" })?;
+                    JavaText(item).fmt(f)?;
                 }
                 f.write_str("]")
             }
             Value::Map(entries) => {
                 f.write_str("{")?;
                 for (index, (key, value)) in entries.iter().enumerate() {
-                    let comma = if index > 0 { ", " } else { "" };
-                    write!(f, "{comma}{}={}", JavaText(key), JavaText(value))?;
+                    f.write_str(if index > 0 { ", " } else { "" })?;
+                    JavaText(key).fmt(f)?;
+                    f.write_str("=")?;
+                    JavaText(value).fmt(f)?;
                 }
                 f.write_str("}")
             }
@@ -89,8 +92,10 @@ impl Display for JavaText<'_> {
 fn write_struct(f: &mut Formatter<'_>, fields: &Struct) -> fmt::Result {
     f.write_str("Struct{")?;
     for (index, (name, _, value)) in fields.iter().filter(|(_, _, value)| !value.is_null()).enumerate() {
-        let comma = if index > 0 { "," } else { "" };
-        write!(f, "{comma}{name}={}", JavaText(value))?;
+        f.write_str(if index > 0 { "," } else { "" })?;
+        f.write_str(name)?;
+        f.write_str("=")?;
+        JavaText(value).fmt(f)?;
     }
     f.write_str("}")
 }

@@ -228,7 +228,11 @@ impl Pending {
             | Value::Instant(_)
             | Value::Array(_)
             | Value::Map(_)
-            | Value::Struct(_) => self.0.extend_from_slice(java_text(value).to_string().as_bytes()),
+            | Value::Struct(_) => {
+                if write!(self.0, "{}", java_text(value)).is_err() {
+                    unreachable!("a vector that grows takes any text");
+                }
+            }
         }
         self.0.push(b'\n');
     }

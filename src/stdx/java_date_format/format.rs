@@ -6,11 +6,14 @@ use super::super::java_calendar::{JavaDate, MILLIS_PER_DAY, millis_of_date};
 use super::fields::start_of_week_year;
 use super::{Field, JavaDateFormat, Piece, names};
 
+/// Room for most texts.
+const ROOM: usize = 32;
+
 impl JavaDateFormat {
     /// The moment so many milliseconds after 1970-01-01 UTC, as text.
     pub fn format(&self, millis: i64) -> String {
         let moment = Moment::of(millis);
-        let mut text = String::new();
+        let mut text = String::with_capacity(ROOM);
         for piece in &self.pieces {
             let written = match piece {
                 Piece::Text(literal) => text.write_str(literal),
@@ -26,30 +29,26 @@ impl JavaDateFormat {
 
 struct Moment {
     date: JavaDate,
-    year_of_era: i64,
     /// From 0, Sunday.
     weekday: i64,
-    /// From 1.
-    day_of_year: i64,
-    week_year: i64,
-    week: i64,
 }
 
 impl Moment {
     fn of(millis: i64) -> Self {
         let date = JavaDate::of_millis(millis);
-        let (year, days) = (date.year, date.days);
+        Moment { weekday: (date.days + 4).rem_euclid(7), date }
+    }
+
+    /// From 1.
+    fn day_of_year(&self) -> i64 {
+        self.date.days - millis_of_date(self.date.year, 1, 1).div_euclid(MILLIS_PER_DAY) + 1
+    }
+
+    /// The year to which the week belongs, and the day on which that begins.
+    fn week_year(&self) -> (i64, i64) {
+        let (year, days) = (self.date.year, self.date.days);
         let next = start_of_week_year(year + 1);
-        let (week_year, start) =
-            if days >= next { (year + 1, next) } else { (year, start_of_week_year(year)) };
-        Moment {
-            year_of_era: date.year_of_era(),
-            weekday: (days + 4).rem_euclid(7),
-            day_of_year: days - millis_of_date(year, 1, 1).div_euclid(MILLIS_PER_DAY) + 1,
-            week_year,
-            week: (days - start) / 7 + 1,
-            date,
-        }
+        if days >= next { (year + 1, next) } else { (year, start_of_week_year(year)) }
     }
 
     fn write(&self, field: Field, count: usize, to: &mut String) -> fmt::Result {
@@ -63,15 +62,15 @@ impl Moment {
         };
         let number = match field {
             Field::Era => return to.write_str(if date.year > 0 { "AD" } else { "BC" }),
-            Field::Year if count == 2 => return write!(to, "{:02}", self.year_of_era % 100),
-            Field::Year => self.year_of_era,
-            Field::WeekYear if count == 2 => return write!(to, "{:02}", self.week_year.rem_euclid(100)),
-            Field::WeekYear => self.week_year,
+            Field::Year if count == 2 => return padded(to, date.year_of_era() % 100, 2),
+            Field::Year => date.year_of_era(),
+            Field::WeekYear if count == 2 => return padded(to, self.week_year().0.rem_euclid(100), 2),
+            Field::WeekYear => self.week_year().0,
             Field::Month if count >= 3 => return to.write_str(named(&names::MONTHS, date.month - 1)),
             Field::Month => date.month,
-            Field::WeekOfYear => self.week,
+            Field::WeekOfYear => (date.days - self.week_year().1) / 7 + 1,
             Field::WeekOfMonth => (date.day - 1 + first_weekday) / 7 + 1,
-            Field::DayOfYear => self.day_of_year,
+            Field::DayOfYear => self.day_of_year(),
             Field::DayOfMonth => date.day,
             Field::DayOfWeekInMonth => (date.day - 1) / 7 + 1,
             Field::DayName => return to.write_str(named(&names::DAYS, weekday)),
@@ -90,6 +89,18 @@ impl Moment {
             Field::ZoneOffset => return to.write_str("+0000"),
             Field::ZoneIso => return to.write_str("Z"),
         };
-        write!(to, "{number:0count$}")
+        padded(to, number, count)
+    }
+}
+
+/// A number with zeros before it up to so many digits. Most have two, which need no formatter.
+fn padded(to: &mut String, number: i64, count: usize) -> fmt::Result {
+    match u8::try_from(number) {
+        Ok(number @ 0..100) if count == 2 => {
+            to.push(char::from(b'0' + number / 10));
+            to.push(char::from(b'0' + number % 10));
+            Ok(())
+        }
+        Ok(_) | Err(_) => write!(to, "{number:0count$}"),
     }
 }
