@@ -134,6 +134,8 @@ pub(crate) struct Setup {
     worker: Settings,
     pub(crate) specs: BTreeMap<TopicRole, TopicSpec>,
     sinks: BTreeMap<TopicRole, Box<dyn LogSink>>,
+    /// Whether a producer believes at once that a topic is not there. By itself it waits until it has known it for 30 s.
+    believes_at_once: bool,
 }
 
 impl Setup {
@@ -155,7 +157,7 @@ impl Setup {
             settings: BTreeMap::new(),
         };
         let specs = TopicRole::ALL.map(|role| (role, spec(role))).into();
-        Setup { worker, specs, sinks: BTreeMap::new() }
+        Setup { worker, specs, sinks: BTreeMap::new(), believes_at_once: false }
     }
 
     /// On an embedded broker that has the topics.
@@ -178,6 +180,12 @@ impl Setup {
         self
     }
 
+    /// With producers that believe at once that a topic is not there.
+    pub(crate) fn believing_at_once(mut self) -> Self {
+        self.believes_at_once = true;
+        self
+    }
+
     /// Only this topic.
     pub(crate) fn only(mut self, role: TopicRole) -> Self {
         self.specs.retain(|other, _| *other == role);
@@ -196,7 +204,12 @@ impl Setup {
 
     /// Starts logs as these are; may be called again for another worker of the same group.
     pub(crate) fn start(&mut self) -> Logs {
-        let clients = internal_topic_clients(&self.worker).unwrap();
+        let mut clients = internal_topic_clients(&self.worker).unwrap();
+        if self.believes_at_once {
+            let name = "topic.metadata.propagation.max.ms";
+            clients.producer = clients.producer.with(name, "0");
+            clients.status_producer = clients.status_producer.with(name, "0");
+        }
         let got = Arc::new(Watched::new(Got::default()));
         let topics = self.specs.values().map(|spec| {
             let noting = || Box::new(Noting { role: spec.role, got: Arc::clone(&got) }) as Box<dyn LogSink>;
