@@ -111,9 +111,11 @@ pub(super) fn read(answer: &Answer) -> Result<Option<MemberAnswer>, SocketFault>
         | Api::SaslHandshake
         | Api::ApiVersions
         | Api::SaslAuthenticate
-        | Api::OffsetDelete => {
-            return Ok(None);
-        }
+        | Api::OffsetDelete
+        | Api::AddPartitionsToTxn
+        | Api::EndTxn
+        | Api::DescribeProducers
+        | Api::DescribeTransactions => return Ok(None),
     }))
 }
 

@@ -1,8 +1,9 @@
-//! One connection to a broker for what librdkafka cannot say: the group of workers, and to forget single offsets.
+//! One connection to a broker for what librdkafka cannot say: the group of workers, single offsets of others, and what became
+//! of transactions.
 //!
-//! Nothing here blocks. A [`BrokerConnection`] is driven by one thread, which waits for readiness (`mio`), for its next
-//! deadline, and for the addresses of the host. What is said over it is a [`conversation::Conversation`], which does no
-//! IO. Librdkafka apart, these are the only connections to brokers.
+//! Nothing here blocks but a [`talk::BrokerTalk`]. A [`BrokerConnection`] is driven by one thread, which waits for readiness
+//! (`mio`), for its next deadline, and for the addresses of the host. What is said over it is a
+//! [`conversation::Conversation`], which does no IO. Librdkafka apart, these are the only connections to brokers.
 
 pub mod api;
 pub mod conversation;
@@ -10,6 +11,7 @@ mod dial;
 mod fault;
 mod frames;
 mod shape;
+pub mod talk;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -54,9 +56,8 @@ impl ConnectionSettings {
     /// # Errors
     /// A setting that these connections cannot keep.
     pub fn from_client(client_id: &str, settings: &ClientSettings) -> Result<Self, KafkaFault> {
-        let refused = |detail: String| {
-            KafkaFault::other("connect to the group's coordinator", FaultKind::Config, detail)
-        };
+        let refused =
+            |detail: String| KafkaFault::other("connect to a coordinator", FaultKind::Config, detail);
         if let Some(lookup) = settings.get("client.dns.lookup")
             && lookup != "use_all_dns_ips"
         {

@@ -1,5 +1,5 @@
-//! All that touches a Kafka broker: on librdkafka, and for the group of workers on a connection of our own
-//! ([`group_socket`]).
+//! All that touches a Kafka broker: on librdkafka, and for the group of workers and questions about transactions on
+//! connections of our own ([`group_socket`]).
 //!
 //! Errors come out as [`fault::KafkaFault`]: typed, and with words that say what to do.
 
@@ -16,6 +16,7 @@ pub mod fault;
 pub mod figures;
 mod group_events;
 pub mod group_socket;
+pub mod left_open;
 pub mod log_consumer;
 mod log_events;
 pub mod log_offsets;

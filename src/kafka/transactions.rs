@@ -1,18 +1,25 @@
 //! What producers with a transactional id have in common: how their failures are told apart, and how others are shut out.
 
+use std::time::Duration;
+
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 
 use super::client_log;
 use super::fault::{FaultKind, KafkaFault};
+use super::left_open::{LeftOpen, Unanswered};
 use super::settings::client_config;
 use crate::config::client::ClientSettings;
 use crate::stdx::time::{Clock, Deadline};
 
 /// So many producers are made at a time to shut out others: each has connections of its own.
 const FENCED_TOGETHER: usize = 16;
+/// How long one question about transactions may take, and how long it is until the next attempt.
+const QUESTION: Duration = Duration::from_secs(5);
+const QUESTION_REST: Duration = Duration::from_millis(250);
 
 /// Why something went wrong with a transactional id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,12 +66,21 @@ pub(super) fn fault<C: ProducerContext>(
 }
 
 /// Shuts out all producers with these transactional ids: what they have begun is aborted, and what they write from now on
-/// is refused. Blocks until the brokers say so. The settings are those of any client, without a transactional id.
+/// is refused. What Kafka has left open of their latest transactions in the topic of their offsets is ended. Blocks until the
+/// brokers say so. The settings are those of any client, without a transactional id.
 ///
 /// # Errors
 /// No answer in time, no authority, or settings that librdkafka refuses; some may be shut out all the same.
-pub fn fence(settings: &ClientSettings, ids: &[String], deadline: Deadline) -> Result<(), KafkaFault> {
+pub fn fence(
+    settings: &ClientSettings,
+    ids: &[String],
+    offsets: &str,
+    deadline: Deadline,
+) -> Result<(), KafkaFault> {
     let what = |id: &str| format!("shut out producers with the transactional id {id} (InitProducerId)");
+    // A producer would make the broker create the topic.
+    let looks = client_config(settings).create_with_context(Quiet);
+    let looks: BaseConsumer<Quiet> = looks.map_err(|error| KafkaFault::new("make a client", &error))?;
     for ids in ids.chunks(FENCED_TOGETHER) {
         let made = ids.iter().map(|id| {
             let settings = settings.clone().with("transactional.id", id.as_str());
@@ -74,11 +90,44 @@ pub fn fence(settings: &ClientSettings, ids: &[String], deadline: Deadline) -> R
         });
         // All of them connect while the first is waited for.
         for (id, client) in made.collect::<Result<Vec<_>, KafkaFault>>()? {
+            let left_open =
+                |deadline| LeftOpen { client: looks.client(), settings, id, topic: offsets, deadline };
+            let latest = asked(&client, id, deadline, |until| left_open(until).latest()).flatten();
             let fenced = client.init_transactions(deadline.left(Clock.now().instant));
             fenced.map_err(|error| fault(&client, what(id), &error).into_fault())?;
+            let ended = asked(&client, id, deadline, |until| left_open(until).end(latest)).flatten();
+            if let Some(ended) = ended {
+                log::warn!(
+                    "Kafka had left a transaction of {id} open in the partitions {:?} of the topic '{offsets}'; it was ended there: \
+                     {:?}",
+                    ended.partitions,
+                    ended.decision
+                );
+            }
         }
     }
     Ok(())
+}
+
+/// Asks until there is an answer; `None` if there is none in time, or none at all.
+fn asked<T>(
+    client: &BaseProducer<Quiet>,
+    id: &str,
+    deadline: Deadline,
+    ask: impl Fn(Deadline) -> Result<T, Unanswered>,
+) -> Option<T> {
+    loop {
+        match ask(deadline.min(Clock.deadline(QUESTION))) {
+            Ok(answer) => return Some(answer),
+            Err(Unanswered::Passing(_)) if !deadline.passed(Clock.now().instant) => {
+                client.poll(QUESTION_REST);
+            }
+            Err(Unanswered::Passing(why) | Unanswered::Final(why)) => {
+                log::warn!("cannot look at the latest transaction of {id}: {why}");
+                return None;
+            }
+        }
+    }
 }
 
 /// A producer that sends nothing: what matters comes out as an error.
@@ -93,6 +142,8 @@ impl ClientContext for Quiet {
         client_log::line(RDKafkaLogLevel::Debug, "ERROR", &format!("{error}: {reason}"));
     }
 }
+
+impl ConsumerContext for Quiet {}
 
 impl ProducerContext for Quiet {
     type DeliveryOpaque = ();

@@ -8,6 +8,7 @@
 //! stop commits it.
 
 mod boundary;
+mod claim;
 mod transaction;
 
 use std::collections::VecDeque;
@@ -30,10 +31,9 @@ use crate::stdx::log_context::LogContext;
 use crate::stdx::time::Clock;
 use crate::store::offset_store::OffsetStore;
 use boundary::{Boundaries, Part, Then};
+use claim::{Claim, Claimed};
 use transaction::{Progress, Transactions, explained};
 
-/// How long one call may block that takes the transactional id, before the task looks whether it is to end.
-const CLAIM: Duration = Duration::from_secs(1);
 /// What the end of a task needs beyond its last commit: a call that blocks a little longer, the end of an open transaction,
 /// and that of the producer.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ pub(super) struct ExactlyOnceTurns {
 enum Phase {
     Waiting(Box<Unstarted>),
     Fencing(Box<Unstarted>, Answer),
-    Claiming(Box<Unstarted>, Arc<Producer>),
+    Claiming(Box<Unstarted>, Claim),
     Confirming(Box<Unstarted>, Arc<Producer>, Answer),
     Running(Box<Running>),
     Ending(Box<Running>, LastSteps),
@@ -150,7 +150,8 @@ impl ExactlyOnceTurns {
             }
             Some(Ok(())) => match Producer::transactional(&unstarted.spec.client) {
                 Ok(producer) => {
-                    self.phase = Phase::Claiming(unstarted, producer);
+                    let claim = Claim::new(producer, Arc::clone(&unstarted.transactions.offsets_topic));
+                    self.phase = Phase::Claiming(unstarted, claim);
                     Next::Again
                 }
                 Err(fault) => self.fail_early(&without_producer(fault)),
@@ -158,22 +159,19 @@ impl ExactlyOnceTurns {
         }
     }
 
-    fn claim(&mut self, unstarted: Box<Unstarted>, producer: Arc<Producer>) -> Next {
-        match producer.init_transactions(CLAIM) {
-            Ok(true) => {
+    fn claim(&mut self, unstarted: Box<Unstarted>, mut claim: Claim, now: Instant) -> Next {
+        let next = match claim.go_on((&self.frame.name, self.frame.target), now) {
+            Ok(Claimed::Done(producer)) => {
                 let answer = self.ask(&unstarted, StartStep::Confirm);
                 self.phase = Phase::Confirming(unstarted, producer, answer);
-                Next::WhenWoken
+                return Next::WhenWoken;
             }
-            Ok(false) => match producer.denial() {
-                Some(fault) => self.fail_early(&without_producer(fault)),
-                None => {
-                    self.phase = Phase::Claiming(unstarted, producer);
-                    Next::Again
-                }
-            },
-            Err(fault) => self.fail_early(&without_producer(fault.into_fault())),
-        }
+            Ok(Claimed::Again) => Next::Again,
+            Ok(Claimed::At(at)) => Next::At(at),
+            Err(fault) => return self.fail_early(&without_producer(fault)),
+        };
+        self.phase = Phase::Claiming(unstarted, claim);
+        next
     }
 
     fn confirmed(
@@ -270,7 +268,7 @@ impl Turn for ExactlyOnceTurns {
                 Next::Done
             }
             Phase::Fencing(unstarted, answer) => self.fenced(unstarted, answer),
-            Phase::Claiming(unstarted, producer) => self.claim(unstarted, producer),
+            Phase::Claiming(unstarted, claim) => self.claim(unstarted, claim, now),
             Phase::Confirming(unstarted, producer, answer) => {
                 self.confirmed(unstarted, producer, answer, now)
             }

@@ -92,7 +92,7 @@ pub(crate) fn create(worker: &Worker, name: &str, config: &Json) {
 pub(crate) struct CommittedReader(BaseConsumer);
 
 impl CommittedReader {
-    fn new(kafka: &Kafka, topic: &str) -> Self {
+    pub(crate) fn new(kafka: &Kafka, topic: &str) -> Self {
         CommittedReader::with(kafka, topic, "read_committed")
     }
 
@@ -229,27 +229,29 @@ fn rounds_of_killing(rounds: u64) {
     story.see(story.written, &worker);
     worker.task_state("lines", 0, "RUNNING");
     let (lines, restarts, took) = (story.seen, story.restarts, began.elapsed());
+    let left_open = worker.log().matches("Kafka had left").count();
     eprintln!(
-        "{rounds} rounds: {lines} lines seen once each in {took:?}; {restarts} failed tasks were restarted"
+        "{rounds} rounds: {lines} lines seen once each in {took:?}; {restarts} failed tasks were restarted; Kafka left a \
+         transaction open {left_open} times"
     );
 }
 
 /// The lines of a file from one number to another.
-fn append(file: &Path, from: u64, to: u64) {
+pub(crate) fn append(file: &Path, from: u64, to: u64) {
     let mut input = fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
     let text: String = (from..to).map(|number| format!("line {number}\n")).collect();
     input.write_all(text.as_bytes()).unwrap();
 }
 
 /// The reader sees the lines from one number to another next, and each once.
-fn sees(reader: &CommittedReader, from: u64, to: u64) {
+pub(crate) fn sees(reader: &CommittedReader, from: u64, to: u64) {
     for number in from..to {
         let line = wait_for(&format!("line {number}"), RECOVERED, || reader.next().ok_or("nothing"));
         assert_eq!(line, format!("line {number}"));
     }
 }
 
-fn source(file: &Path, topic: &str, more: &[(&str, &str)]) -> Json {
+pub(crate) fn source(file: &Path, topic: &str, more: &[(&str, &str)]) -> Json {
     let mut config = json!({"connector.class": "FileStreamSource", "file": file, "topic": topic});
     for (key, value) in more {
         config[*key] = json!(value);

@@ -25,6 +25,7 @@ mod failures;
 mod hanging;
 mod health;
 mod kafka;
+mod left_open;
 mod metrics;
 mod mixed;
 mod own_kafka;

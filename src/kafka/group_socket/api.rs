@@ -1,11 +1,13 @@
-//! The APIs that the connection of the group speaks, and which of their versions.
+//! The APIs that these connections speak, and which of their versions.
 
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, FindCoordinatorRequest, FindCoordinatorResponse,
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, OffsetDeleteRequest, OffsetDeleteResponse, SaslAuthenticateRequest,
-    SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse, SyncGroupRequest,
-    SyncGroupResponse,
+    AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, ApiVersionsRequest, ApiVersionsResponse,
+    DescribeProducersRequest, DescribeProducersResponse, DescribeTransactionsRequest,
+    DescribeTransactionsResponse, EndTxnRequest, EndTxnResponse, FindCoordinatorRequest,
+    FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupRequest, LeaveGroupResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+    SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, VersionRange};
 
@@ -23,13 +25,17 @@ pub enum Api {
     SyncGroup = 14,
     SaslHandshake = 17,
     ApiVersions = 18,
+    AddPartitionsToTxn = 24,
+    EndTxn = 26,
     SaslAuthenticate = 36,
     OffsetDelete = 47,
+    DescribeProducers = 61,
+    DescribeTransactions = 65,
 }
 
 impl Api {
     /// All of them.
-    pub const ALL: [Api; 9] = [
+    pub const ALL: [Api; 13] = [
         Api::FindCoordinator,
         Api::JoinGroup,
         Api::Heartbeat,
@@ -37,8 +43,12 @@ impl Api {
         Api::SyncGroup,
         Api::SaslHandshake,
         Api::ApiVersions,
+        Api::AddPartitionsToTxn,
+        Api::EndTxn,
         Api::SaslAuthenticate,
         Api::OffsetDelete,
+        Api::DescribeProducers,
+        Api::DescribeTransactions,
     ];
 
     /// Its key on the wire.
@@ -47,7 +57,8 @@ impl Api {
     }
 
     /// The versions that are spoken here. Version 0 of SaslHandshake is followed by messages without Kafka's frame;
-    /// all brokers since 1.0 have version 1.
+    /// all brokers since 1.0 have version 1. Transactions are spoken of as librdkafka does: in later versions each one has an
+    /// epoch of its own.
     pub fn versions(self) -> VersionRange {
         let (min, max) = match self {
             Api::FindCoordinator => (0, 6),
@@ -58,6 +69,8 @@ impl Api {
             Api::ApiVersions => (0, 3),
             Api::SaslAuthenticate => (0, 2),
             Api::OffsetDelete => (0, 0),
+            Api::AddPartitionsToTxn | Api::EndTxn => (0, 3),
+            Api::DescribeProducers | Api::DescribeTransactions => (0, 0),
         };
         VersionRange { min, max }
     }
@@ -93,4 +106,8 @@ ask! {
     HeartbeatRequest -> HeartbeatResponse, Heartbeat, shape::HEARTBEAT;
     LeaveGroupRequest -> LeaveGroupResponse, LeaveGroup, shape::LEAVE_GROUP;
     OffsetDeleteRequest -> OffsetDeleteResponse, OffsetDelete, shape::OFFSET_DELETE;
+    DescribeTransactionsRequest -> DescribeTransactionsResponse, DescribeTransactions, shape::DESCRIBE_TRANSACTIONS;
+    DescribeProducersRequest -> DescribeProducersResponse, DescribeProducers, shape::DESCRIBE_PRODUCERS;
+    AddPartitionsToTxnRequest -> AddPartitionsToTxnResponse, AddPartitionsToTxn, shape::ADD_PARTITIONS_TO_TXN;
+    EndTxnRequest -> EndTxnResponse, EndTxn, shape::END_TXN;
 }

@@ -199,7 +199,11 @@ impl Conversation {
             | Api::Heartbeat
             | Api::LeaveGroup
             | Api::SyncGroup
-            | Api::OffsetDelete => {
+            | Api::OffsetDelete
+            | Api::AddPartitionsToTxn
+            | Api::EndTxn
+            | Api::DescribeProducers
+            | Api::DescribeTransactions => {
                 heard.push(Heard::Answer(answer));
                 Ok(())
             }

@@ -38,6 +38,8 @@ enum Kind {
     NullableText,
     Bytes,
     List(&'static [Field]),
+    /// A list of things of so many bytes, which are no structures.
+    Numbers(usize),
 }
 
 const fn since(since: i16, kind: Kind) -> Field {
@@ -154,6 +156,73 @@ pub(super) const OFFSET_DELETE: Shape = Shape {
     tagged: &[],
 };
 
+pub(super) const DESCRIBE_TRANSACTIONS: Shape = Shape {
+    flexible_since: 0,
+    fields: &[
+        since(0, INT32),
+        since(
+            0,
+            Kind::List(&[
+                since(0, INT16),
+                since(0, Kind::Text),
+                since(0, Kind::Text),
+                since(0, INT32),
+                since(0, INT64),
+                since(0, INT64),
+                since(0, INT16),
+                since(0, Kind::List(&[since(0, Kind::Text), since(0, Kind::Numbers(4))])),
+            ]),
+        ),
+    ],
+    tagged: &[],
+};
+
+const PRODUCERS: Kind = Kind::List(&[
+    since(0, INT64),
+    since(0, INT32),
+    since(0, INT32),
+    since(0, INT64),
+    since(0, INT32),
+    since(0, INT64),
+]);
+pub(super) const DESCRIBE_PRODUCERS: Shape = Shape {
+    flexible_since: 0,
+    fields: &[
+        since(0, INT32),
+        since(
+            0,
+            Kind::List(&[
+                since(0, Kind::Text),
+                since(
+                    0,
+                    Kind::List(&[
+                        since(0, INT32),
+                        since(0, INT16),
+                        since(0, Kind::NullableText),
+                        since(0, PRODUCERS),
+                    ]),
+                ),
+            ]),
+        ),
+    ],
+    tagged: &[],
+};
+
+pub(super) const ADD_PARTITIONS_TO_TXN: Shape = Shape {
+    flexible_since: 3,
+    fields: &[
+        since(0, INT32),
+        since(
+            0,
+            Kind::List(&[since(0, Kind::Text), since(0, Kind::List(&[since(0, INT32), since(0, INT16)]))]),
+        ),
+    ],
+    tagged: &[],
+};
+
+pub(super) const END_TXN: Shape =
+    Shape { flexible_since: 3, fields: &[since(0, INT32), since(0, INT16)], tagged: &[] };
+
 /// Why an answer is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Misshapen {
@@ -237,6 +306,13 @@ impl<'a> Walk<'a> {
             Kind::Text | Kind::NullableText | Kind::Bytes => {
                 let length = self.length(kind)?;
                 self.take(length).map(drop)
+            }
+            Kind::Numbers(bytes) => {
+                for _ in 0..self.length(kind)? {
+                    self.count()?;
+                    self.take(bytes)?;
+                }
+                Ok(())
             }
             Kind::List(element) => {
                 for _ in 0..self.length(kind)? {

@@ -169,7 +169,9 @@ impl TaskPlanner {
         let client_id = format!("connector-worker-adminclient-{name}");
         let client = self.layers(&connector).connector_admin(&client_id).map_err(refused)?;
         let ids: Vec<_> = (0..tasks).map(|task| group.transactional_id(name, task)).collect();
-        let fenced = transactions::fence(&client, &ids, deadline);
+        let own = connector.get("offsets.storage.topic").map(|topic| topic.trim());
+        let offsets = own.filter(|topic| !topic.is_empty()).unwrap_or(&group.offsets.name);
+        let fenced = transactions::fence(&client, &ids, offsets, deadline);
         fenced.map_err(|why| {
             ConnectError::connect(format!("Cannot shut out {tasks} tasks of connector {name}")).caused_by(why)
         })

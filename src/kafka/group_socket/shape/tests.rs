@@ -2,7 +2,8 @@
 
 use bytes::Buf;
 use kafka_protocol::messages::{
-    ApiVersionsRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
+    AddPartitionsToTxnRequest, ApiVersionsRequest, DescribeProducersRequest, DescribeTransactionsRequest,
+    EndTxnRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
     SaslAuthenticateRequest, SaslHandshakeRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::Decodable;
@@ -86,6 +87,10 @@ impl Sample<'_> {
                 self.length(kind, length);
                 self.bytes.extend(std::iter::repeat_n(b'x', length.unwrap_or(0)));
             }
+            Kind::Numbers(bytes) => {
+                self.length(kind, length);
+                self.bytes.extend(std::iter::repeat_n(0, bytes * length.unwrap_or(0)));
+            }
             Kind::List(element) => {
                 self.length(kind, length);
                 for _ in 0..length.unwrap_or(0) {
@@ -159,6 +164,10 @@ macro_rules! each {
         $check::<SyncGroupRequest>($argument);
         $check::<HeartbeatRequest>($argument);
         $check::<LeaveGroupRequest>($argument);
+        $check::<DescribeTransactionsRequest>($argument);
+        $check::<DescribeProducersRequest>($argument);
+        $check::<AddPartitionsToTxnRequest>($argument);
+        $check::<EndTxnRequest>($argument);
     };
 }
 

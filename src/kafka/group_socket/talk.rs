@@ -1,0 +1,190 @@
+//! A connection to one broker for a thread that may wait: one question, its answer, the next question.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
+use kafka_protocol::protocol::StrBytes;
+use mio::{Events, Poll, Token};
+
+use super::api::Ask;
+use super::conversation::Heard;
+use super::{BrokerConnection, ConnectionSettings, SocketFault, SocketFaultKind};
+use crate::stdx::thread;
+use crate::stdx::time::{Clock, Deadline};
+
+/// A broker that has let us in. All calls block, at most until the deadline that it was begun with.
+pub struct BrokerTalk {
+    broker: Arc<str>,
+    connection: BrokerConnection,
+    poll: Poll,
+    events: Events,
+    deadline: Deadline,
+}
+
+/// Whom a coordinator serves.
+#[derive(Debug, Clone, Copy)]
+pub enum Served<'a> {
+    /// The members of a group, and its offsets.
+    Group(&'a str),
+    /// Whoever has a transactional id.
+    TransactionalId(&'a str),
+}
+
+/// Why there is no coordinator to talk to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoCoordinator {
+    /// There is nobody to ask who it is.
+    #[error("the cluster names no broker")]
+    NoBroker,
+    /// It or the brokers that know it cannot be talked to.
+    #[error(transparent)]
+    Socket(#[from] SocketFault),
+    /// A broker does not say who it is.
+    #[error("FindCoordinator failed with {0}")]
+    Refused(ResponseError),
+}
+
+impl BrokerTalk {
+    /// Finds the coordinator by the first of these brokers that can be asked, and begins to talk to it.
+    ///
+    /// # Errors
+    /// None of that in time, or brokers do not let us in or do not say who it is.
+    pub fn with_coordinator(
+        of: Served<'_>,
+        brokers: &[(String, u16)],
+        settings: &Arc<ConnectionSettings>,
+        deadline: Deadline,
+    ) -> Result<Self, NoCoordinator> {
+        let mut last = NoCoordinator::NoBroker;
+        for (host, port) in brokers {
+            let found = BrokerTalk::begin((host, *port), settings, deadline)
+                .and_then(|mut broker| broker.ask(|version| of.request(version)));
+            match found {
+                Ok(answer) => {
+                    let (host, port) = coordinator_of(&answer).map_err(NoCoordinator::Refused)?;
+                    return Ok(BrokerTalk::begin((&host, port), settings, deadline)?);
+                }
+                Err(fault) => last = fault.into(),
+            }
+        }
+        Err(last)
+    }
+
+    /// Connects, logs in, and waits until requests may be sent.
+    ///
+    /// # Errors
+    /// None of that in time, or the broker does not let us in.
+    pub fn begin(
+        (host, port): (&str, u16),
+        settings: &Arc<ConnectionSettings>,
+        deadline: Deadline,
+    ) -> Result<Self, SocketFault> {
+        let broker: Arc<str> = format!("{host}:{port}").into();
+        let of_system =
+            |error: io::Error| SocketFault::new(&broker, SocketFaultKind::Unreachable, error.to_string());
+        let now = Clock.now();
+        let mut connection =
+            BrokerConnection::new(Arc::clone(&broker), host, Arc::clone(settings), Token(0), now);
+        match addresses(host, port, deadline.left(now.instant)) {
+            Ok(addresses) => connection.set_addresses(Clock.now(), addresses),
+            Err(why) => connection.has_no_address(&why)?,
+        }
+        let poll = Poll::new().map_err(of_system)?;
+        let mut talk = BrokerTalk {
+            connection,
+            poll,
+            events: Events::with_capacity(8),
+            deadline,
+            broker: Arc::clone(&broker),
+        };
+        talk.wait(|heard| matches!(heard, Heard::Ready).then_some(()))?;
+        Ok(talk)
+    }
+
+    /// Asks, in the highest version that both sides speak, and waits for the answer.
+    ///
+    /// # Errors
+    /// The connection is over, or there is no answer in time: drop it.
+    pub fn ask<R: Ask>(&mut self, make: impl FnOnce(i16) -> R) -> Result<R::Answer, SocketFault> {
+        let asked = self.connection.ask(Clock.now(), make)?;
+        let answer = self.wait(|heard| match heard {
+            Heard::Answer(answer) if answer.correlation == asked => Some(answer),
+            Heard::Answer(_) | Heard::Ready => None,
+        })?;
+        answer.decode::<R>()
+    }
+
+    fn wait<T>(&mut self, mut wanted: impl FnMut(Heard) -> Option<T>) -> Result<T, SocketFault> {
+        let mut heard = Vec::new();
+        loop {
+            let now = Clock.now();
+            self.connection.drive(now, self.poll.registry(), &mut heard)?;
+            if let Some(found) = heard.drain(..).find_map(&mut wanted) {
+                return Ok(found);
+            }
+            let fault = |why| SocketFault::new(&self.broker, SocketFaultKind::Unreachable, why);
+            if self.deadline.passed(now.instant) {
+                return Err(fault("it did not answer in time".to_owned()));
+            }
+            let until = self.connection.next_deadline().into_iter().chain([self.deadline.instant()]).min();
+            let left = until.map(|until| until.saturating_duration_since(now.instant));
+            match self.poll.poll(&mut self.events, left) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(fault(error.to_string())),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for BrokerTalk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerTalk").field("broker", &self.broker).finish_non_exhaustive()
+    }
+}
+
+impl Served<'_> {
+    fn request(self, version: i16) -> FindCoordinatorRequest {
+        let (kind, key) = match self {
+            Served::Group(key) => (0, key),
+            Served::TransactionalId(key) => (1, key),
+        };
+        let key = StrBytes::from_string(key.to_owned());
+        match version {
+            0 => FindCoordinatorRequest::default().with_key(key),
+            1..4 => FindCoordinatorRequest::default().with_key_type(kind).with_key(key),
+            _ => FindCoordinatorRequest::default().with_key_type(kind).with_coordinator_keys(vec![key]),
+        }
+    }
+}
+
+fn coordinator_of(answer: &FindCoordinatorResponse) -> Result<(String, u16), ResponseError> {
+    // From version 4 on there is one entry for each key that was asked for, which is one.
+    let (code, host, port) = match answer.coordinators.first() {
+        Some(first) => (first.error_code, &first.host, first.port),
+        None => (answer.error_code, &answer.host, answer.port),
+    };
+    match (ResponseError::try_from_code(code), u16::try_from(port)) {
+        (Some(error), _) => Err(error),
+        (None, Ok(port)) if port != 0 && !host.is_empty() => Ok((host.to_string(), port)),
+        (None, Ok(_) | Err(_)) => Err(ResponseError::CoordinatorNotAvailable),
+    }
+}
+
+/// The addresses of a host. The system looks a name up in its own time, which is not waited for any longer than this.
+fn addresses(host: &str, port: u16, patience: Duration) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (found, finds) = bounded(1);
+    let name = host.to_owned();
+    let look_up = move || drop(found.send((name.as_str(), port).to_socket_addrs().map(Iterator::collect)));
+    thread::spawn("broker-name", thread::STACK_BYTES, look_up)?.abandon();
+    finds.recv_timeout(patience).unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
+}
