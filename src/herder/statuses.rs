@@ -23,6 +23,9 @@ impl Herder {
             {
                 self.forget_written(of);
             }
+            if let StatusRecord::Status(StatusOf::Connector(name), None) = &record {
+                self.forget_written_tasks(name);
+            }
             if let StatusRecord::Topic { connector, topic, used: None } = &record {
                 self.topic_forgotten(connector, topic, effects);
             }
@@ -105,6 +108,16 @@ impl Herder {
         let connectors = connectors.cloned().map(StatusOf::Connector);
         let all: Vec<_> = connectors.chain(tasks.cloned().map(StatusOf::Task)).collect();
         all.iter().for_each(|of| self.forget_written(of));
+    }
+
+    /// A deletion of a connector came late: what is known of the tasks of the one that there is now went with it.
+    fn forget_written_tasks(&mut self, name: &ConnectorName) {
+        let share = self.membership.share_of(name);
+        let tasks = self.connectors.get(name).into_iter().flat_map(|entry| entry.tasks.keys().copied());
+        let ours: Vec<_> = tasks.filter(|index| share.has_task(*index)).collect();
+        for index in ours {
+            self.forget_written(&StatusOf::Task(TaskId { connector: name.clone(), index }));
+        }
     }
 
     /// Has a status written again, if there is something to say.

@@ -204,6 +204,9 @@ fn what_runs_here_is_told_again_when_others_deny_it() {
     let StatusRecord::Status(of, _) = mine.record() else { panic!("a status") };
     member.event(HerderEvent::StatusRead(vec![StatusRecord::Status(of, None)]));
     assert_eq!(member.statuses().len(), 1, "a leader took it for gone");
+    let deleted = StatusRecord::Status(StatusOf::Connector("a".into()), None);
+    member.event(HerderEvent::StatusRead(vec![deleted]));
+    assert_eq!(member.statuses().len(), 1, "the deletion of an earlier connector of that name came late");
 }
 
 #[test]
