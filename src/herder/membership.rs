@@ -263,6 +263,14 @@ impl Membership {
             Membership::Group(group) => Err(group.not_leading()),
         }
     }
+
+    /// Fails if another worker leads. While nobody does, what is to be written waits for the end of the rebalance.
+    pub(super) fn must_not_follow(&self) -> Result<(), HerderError> {
+        match self.must_lead() {
+            Ok(()) | Err(HerderError::Rebalancing(_)) => Ok(()),
+            Err(why) => Err(why),
+        }
+    }
 }
 
 impl Group {

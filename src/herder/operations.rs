@@ -153,7 +153,7 @@ impl Herder {
             }
         };
         let may_write = |settings| {
-            self.membership.must_lead()?;
+            self.membership.must_not_follow()?;
             self.check_name(&name, &asker).map(|()| settings)
         };
         match outcome.and_then(may_write) {

@@ -1,7 +1,7 @@
 //! What a leader has to have before it serves.
 
 use super::*;
-use crate::herder::msg::{REBALANCE_UNDERWAY, STALE_CONFIGURATION};
+use crate::herder::msg::STALE_CONFIGURATION;
 use crate::herder::view::RunState;
 use crate::store::config_state::TargetState;
 use crate::store::status_records::StoredStatus;
@@ -180,17 +180,31 @@ fn what_nobody_wants_any_more_is_not_written_after_a_rebalance() {
 }
 
 #[test]
-fn a_change_that_was_checked_during_a_rebalance_is_told_of_it() {
-    let mut member = Member::leading();
-    let (reply, created) = reply();
-    let request = Request::Create { name: "a".into(), draft: Default::default(), target: None, reply };
-    member.event(HerderEvent::Request(request));
-    let check = member.checks.pop().expect("it checks nothing");
-    member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
-    member.event(HerderEvent::Validated(check, Ok(settings_of("a", &[]))));
-    let why = created.poll().expect("an answer").unwrap_err();
-    let told = format!("{REBALANCE_UNDERWAY}: the worker is currently {}", member.stage());
-    assert_eq!(why, HerderError::Rebalancing(told), "this worker is the leader that is not known");
+fn a_change_that_was_checked_during_a_rebalance_is_written_after_it() {
+    for leads_on in [true, false] {
+        let mut member = Member::leading();
+        let (reply, created) = reply();
+        let request = Request::Create { name: "a".into(), draft: Default::default(), target: None, reply };
+        member.event(HerderEvent::Request(request));
+        let check = member.checks.pop().expect("it checks nothing");
+        member.group(GroupEvent::RejoinNeeded(RejoinCause::Rebalance));
+        member.event(HerderEvent::Validated(check, Ok(settings_of("a", &[]))));
+        assert!(
+            (created.poll().is_none(), member.writes.is_empty()) == (true, true),
+            "perhaps another one leads"
+        );
+        if leads_on {
+            member.leads_on();
+            member.write_all();
+            assert!(member.herder.configs.contains(&"a".into()));
+        } else {
+            member.joins_with();
+            let offset = member.offset;
+            member.assigned_by_other(offset, &[], &[]);
+            let told = created.poll().expect("an answer").unwrap_err();
+            assert!(matches!(told, HerderError::NotHere { url: Some(_), .. }), "{told}");
+        }
+    }
 }
 
 #[test]
