@@ -27,7 +27,7 @@ pub(crate) fn differences(script: &str, mut ask: impl FnMut(&Step<'_>) -> Json) 
     let told = |(step, answer): (&Json, Json)| {
         let want = step.get("accept").unwrap_or(&step["answer"]);
         let (id, method, path) = (&step["id"], &step["method"], &step["path"]);
-        (!fits(step, &answer)).then(|| format!("{id}: {method} {path}\n  want {want}\n  got  {answer}"))
+        (!Step(step).fits(&answer)).then(|| format!("{id}: {method} {path}\n  want {want}\n  got  {answer}"))
     };
     steps.iter().map(|step| (step, ask(&Step(step)))).filter_map(told).collect()
 }
@@ -59,23 +59,25 @@ impl<'a> Step<'a> {
             let found = answer["body"].pointer(pointer.as_str().unwrap()).unwrap_or(&Json::Null);
             *found == until["equals"]
         });
-        status && body && fits(self.0, answer)
+        status && body && self.fits(answer)
     }
-}
 
-fn fits(step: &Json, answer: &Json) -> bool {
-    if let Some(accept) = step.get("accept") {
-        let contains = accept.get("contains").map_or("", |text| text.as_str().unwrap());
-        let statuses = accept["status"].as_array().unwrap();
-        return statuses.contains(&answer["status"]) && answer["body"].to_string().contains(contains);
+    /// Whether this is the answer that was recorded.
+    pub(crate) fn fits(&self, answer: &Json) -> bool {
+        let step = self.0;
+        if let Some(accept) = step.get("accept") {
+            let contains = accept.get("contains").map_or("", |text| text.as_str().unwrap());
+            let statuses = accept["status"].as_array().unwrap();
+            return statuses.contains(&answer["status"]) && answer["body"].to_string().contains(contains);
+        }
+        let want = &step["answer"];
+        let ignored = step.get("ignore").and_then(Json::as_array).into_iter().flatten();
+        let ignored: Vec<&str> = ignored.map(|pointer| pointer.as_str().unwrap()).collect();
+        answer["status"] == want["status"]
+            && answer.get("location") == want.get("location")
+            && (answer["body"].is_null() || answer.get("content-type") == want.get("content-type"))
+            && plain(&answer["body"], &ignored, "") == plain(&want["body"], &ignored, "")
     }
-    let want = &step["answer"];
-    let ignored = step.get("ignore").and_then(Json::as_array).into_iter().flatten();
-    let ignored: Vec<&str> = ignored.map(|pointer| pointer.as_str().unwrap()).collect();
-    answer["status"] == want["status"]
-        && answer.get("location") == want.get("location")
-        && (answer["body"].is_null() || answer.get("content-type") == want.get("content-type"))
-        && plain(&answer["body"], &ignored, "") == plain(&want["body"], &ignored, "")
 }
 
 /// The value without what may differ; lists of config definitions become objects by name.
