@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use herdsman::connector::{ConnectorEvent, ConnectorEventKind};
 use herdsman::herder::msg::{HerderEvent, TopicsEvent};
 use jiff::SignedDuration;
 
 use super::network::Life;
 use super::{Cluster, Coming, News};
+use crate::instances::Who;
 use crate::random::Random;
 
 /// Something that goes wrong somewhere.
@@ -144,9 +146,32 @@ impl Cluster<'_> {
                 let process = self.places[worker].process.as_mut().expect("it is there");
                 let event = process.instances.trouble(&mut self.random, &mut self.moods);
                 let soon = self.random.up_to(Duration::from_millis(100));
-                event.into_iter().for_each(|event| self.reach_at(soon, life, News::Event(event)));
+                let Some(event) = event else { return };
+                let others = self.others_notice(life, &event);
+                self.reach_at(soon, life, News::Event(event));
+                for (other, event) in others {
+                    self.reach_at(soon, other, News::Event(event));
+                }
             }
         }
+    }
+
+    /// A connector wants other tasks: so does an instance that another worker has not let go of yet.
+    fn others_notice(&mut self, life: Life, event: &HerderEvent) -> Vec<(Life, HerderEvent)> {
+        let HerderEvent::Connector(ConnectorEvent { name, kind, .. }) = event else { return Vec::new() };
+        if *kind != ConnectorEventKind::ReconfigurationRequested {
+            return Vec::new();
+        }
+        let mut noticed = Vec::new();
+        for other in self.lives().into_iter().filter(|other| *other != life) {
+            for (who, epoch) in self.process(other).instances.all_live() {
+                if *who == Who::Connector(name.clone()) {
+                    let (name, kind) = (name.clone(), kind.clone());
+                    noticed.push((other, HerderEvent::Connector(ConnectorEvent { name, epoch, kind })));
+                }
+            }
+        }
+        noticed
     }
 
     fn some_time(&mut self) -> Duration {
