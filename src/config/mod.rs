@@ -1,6 +1,7 @@
 //! From files to typed settings. Every setting is parsed, defaulted and checked once, here; the rest of the worker
 //! sees typed values only. The tables in this folder feed the parser, the REST API and `docs/reference/`.
 
+pub mod broker;
 pub mod client;
 pub mod connector_file;
 mod files;

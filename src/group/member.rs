@@ -31,10 +31,10 @@ use bytes::Bytes;
 
 use self::coordinator::{Coordinator, Link, Retries};
 use self::pulse::Pulse;
-use super::broker::Broker;
 use super::events::{GroupEvent, MemberCommand, MemberSettings, Protocols, RejoinCause};
 use super::requests::{MemberAnswer, MemberRequest, RequestId};
 use crate::api::ids::{Generation, MemberId};
+use crate::config::broker::Broker;
 
 /// How long the answer to LeaveGroup is awaited. It is for politeness: a member that is gone is noticed anyway.
 pub const LEAVE_PATIENCE: Duration = Duration::from_secs(2);

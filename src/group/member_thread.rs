@@ -16,8 +16,8 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use mio::{Poll, Token, Waker};
 
 use self::work::Work;
-use super::broker::Broker;
 use super::events::{GroupEvent, MemberCommand, MemberSettings};
+use crate::config::broker::Broker;
 use crate::kafka::group_socket::ConnectionSettings;
 use crate::stdx::thread::{self, JoinOnDrop};
 

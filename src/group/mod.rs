@@ -8,7 +8,6 @@
 //! [`member_thread`] says it, and alone reads a clock and sends anything.
 
 pub mod assignor;
-pub mod broker;
 pub mod division;
 pub mod eager;
 pub mod error_code;

@@ -9,11 +9,11 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::broker::Broker;
 use super::error_code::GroupError;
 use super::events::MemberSettings;
 use super::requests::{JoinAnswer, JoinRefusal, MemberAnswer, MemberRequest, PROTOCOL_TYPE, SyncAnswer};
 use crate::api::ids::{Generation, MemberId};
+use crate::config::broker::Broker;
 use crate::kafka::group_socket::api::Api;
 use crate::kafka::group_socket::conversation::{Answer, CorrelationId};
 use crate::kafka::group_socket::{BrokerConnection, SocketFault};
@@ -107,7 +107,8 @@ pub(super) fn read(answer: &Answer) -> Result<Option<MemberAnswer>, SocketFault>
             let error = std::iter::once(answer.error_code).chain(of_member).find_map(GroupError::from_code);
             MemberAnswer::Leave(error.map_or(Ok(()), Err))
         }
-        Api::FindCoordinator
+        Api::Metadata
+        | Api::FindCoordinator
         | Api::SaslHandshake
         | Api::ApiVersions
         | Api::SaslAuthenticate

@@ -19,6 +19,7 @@ use super::group_socket::ConnectionSettings;
 use super::offset_deletion::{self, OffsetDeletion};
 use super::settings::client_config;
 use crate::api::ids::TopicPartition;
+use crate::config::broker::Broker;
 use crate::config::client::ClientSettings;
 use crate::stdx::thread;
 use crate::stdx::time::{Clock, Deadline};
@@ -158,7 +159,7 @@ impl GroupOffsets {
         let metadata = self.consumer(what)?.fetch_metadata(None, deadline.left(Clock.now().instant));
         let metadata = metadata.map_err(|error| KafkaFault::new(what, &error))?;
         let brokers = metadata.brokers().iter();
-        let brokers = brokers.filter_map(|at| Some((at.host().to_owned(), u16::try_from(at.port()).ok()?)));
+        let brokers = brokers.filter_map(|at| Some(Broker::new(at.host(), u16::try_from(at.port()).ok()?)));
         let deletion =
             OffsetDeletion { settings, brokers: brokers.collect(), group: self.group.clone(), partitions };
         deletion.carry_out(deadline)

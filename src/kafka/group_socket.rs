@@ -1,8 +1,8 @@
-//! One connection to a broker for what librdkafka cannot say: the group of workers, single offsets of others, and what became
-//! of transactions.
+//! One connection to a broker for what librdkafka cannot say: the group of workers, single offsets of others, and what
+//! became of transactions.
 //!
-//! Nothing here blocks but a [`talk::BrokerTalk`]. A [`BrokerConnection`] is driven by one thread, which waits for readiness
-//! (`mio`), for its next deadline, and for the addresses of the host. What is said over it is a
+//! Nothing here blocks but a [`talk::BrokerTalk`]. A [`BrokerConnection`] is driven by one thread, which waits for
+//! readiness (`mio`), for its next deadline, and for the addresses of the host. What is said over it is a
 //! [`conversation::Conversation`], which does no IO. Librdkafka apart, these are the only connections to brokers.
 
 pub mod api;

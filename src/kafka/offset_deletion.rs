@@ -16,6 +16,7 @@ use super::fault::{FaultKind, KafkaFault};
 use super::group_socket::talk::{BrokerTalk, NoCoordinator, Served};
 use super::group_socket::{ConnectionSettings, SocketFault, SocketFaultKind};
 use crate::api::ids::TopicPartition;
+use crate::config::broker::Broker;
 use crate::stdx::time::{Clock, Deadline};
 
 pub(super) const WHAT: &str = "delete committed offsets";
@@ -27,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct OffsetDeletion {
     /// Of the client that asks.
     pub(super) settings: Arc<ConnectionSettings>,
-    /// Hosts and ports of brokers, any of which knows the coordinator.
-    pub(super) brokers: Vec<(String, u16)>,
+    /// Some brokers, any of which knows the coordinator.
+    pub(super) brokers: Vec<Broker>,
     /// The group.
     pub(super) group: String,
     /// The partitions; others keep their offsets.

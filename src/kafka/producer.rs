@@ -17,7 +17,6 @@ pub use super::deliveries::Wake;
 use super::deliveries::{Deliveries, LaneState, PLACES, Placed, Undelivered, to_opaque};
 use super::fault::{FaultKind, KafkaFault};
 use super::figures::ClientFigures;
-use super::left_open::{Decision, EndedLate, LeftOpen, Unanswered};
 use super::settings::client_config;
 use super::transactions::{self, TransactionFault};
 use crate::api::record::RecordMetadata;
@@ -83,7 +82,6 @@ pub struct Producer {
     is_idempotent: bool,
     /// Whether a transaction is open; `None` for a producer without any.
     transaction: Option<AtomicBool>,
-    settings: ClientSettings,
     client: Arc<BaseProducer<Deliveries>>,
 }
 
@@ -111,8 +109,7 @@ impl Producer {
         // One with transactions has its number before the first record.
         let is_idempotent = settings.get("enable.idempotence") == Some("true") && transaction.is_none();
         let (poller, hurry) = (Some(poller), OnceLock::new());
-        let settings = settings.clone();
-        Ok(Producer { stop, poller, hurry, is_idempotent, transaction, settings, client })
+        Ok(Producer { stop, poller, hurry, is_idempotent, transaction, client })
     }
 
     /// A producer with a transactional id, which nobody shares. Does not wait for the broker.
@@ -131,39 +128,6 @@ impl Producer {
     pub fn init_transactions(&self, patience: Duration) -> Result<bool, TransactionFault> {
         let what = "take its transactional id for itself (InitProducerId)";
         self.resumable(what, self.client.init_transactions(patience))
-    }
-
-    /// How the latest transaction with its transactional id ended, or will end once it is taken; `None` if that is not known.
-    /// `topic` is one that is there. To be asked before the id is taken. Blocks at most so long.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub fn latest_decision(&self, topic: &str, patience: Duration) -> Result<Option<Decision>, Unanswered> {
-        self.left_open(topic, patience).latest()
-    }
-
-    /// Ends what Kafka has left open in a topic of the transaction that was decided about; the id is taken, and nothing was
-    /// sent. Blocks at most so long. See [`super::left_open`].
-    ///
-    /// # Errors
-    /// There is no answer, or something is open and the decision is not known.
-    pub fn end_left_open(
-        &self,
-        topic: &str,
-        latest: Option<Decision>,
-        patience: Duration,
-    ) -> Result<Option<EndedLate>, Unanswered> {
-        self.left_open(topic, patience).end(latest)
-    }
-
-    fn left_open<'a>(&'a self, topic: &'a str, patience: Duration) -> LeftOpen<'a, Deliveries> {
-        LeftOpen {
-            client: self.client.client(),
-            settings: &self.settings,
-            id: self.settings.get("transactional.id").unwrap_or_default(),
-            topic,
-            deadline: Clock.deadline(patience),
-        }
     }
 
     /// Whether a record was sent since the last transaction ended.

@@ -1,16 +1,17 @@
-//! What producers with a transactional id have in common: how their failures are told apart, and how others are shut out.
+//! What producers with a transactional id have in common: how their failures are told apart, and how others are shut
+//! out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 
 use super::client_log;
 use super::fault::{FaultKind, KafkaFault};
-use super::left_open::{LeftOpen, Unanswered};
+use super::left_open::{Asked, LeftOpen, Unanswered};
 use super::settings::client_config;
 use crate::config::client::ClientSettings;
 use crate::stdx::time::{Clock, Deadline};
@@ -20,6 +21,12 @@ const FENCED_TOGETHER: usize = 16;
 /// How long one question about transactions may take, and how long it is until the next attempt.
 const QUESTION: Duration = Duration::from_secs(5);
 const QUESTION_REST: Duration = Duration::from_millis(250);
+/// How long there may be no answer before the log says so.
+const QUIET: Duration = Duration::from_secs(5);
+/// How long brokers may refuse a login: one that starts may not know its users yet.
+const DENIED: Duration = Duration::from_secs(10);
+/// What those questions are for; reads well after «failed to».
+const LOOK: &str = "look for what Kafka has left open of the latest transactions";
 
 /// Why something went wrong with a transactional id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,9 +72,9 @@ pub(super) fn fault<C: ProducerContext>(
     }
 }
 
-/// Shuts out all producers with these transactional ids: what they have begun is aborted, and what they write from now on
-/// is refused. What Kafka has left open of their latest transactions in the topic of their offsets is ended. Blocks until the
-/// brokers say so. The settings are those of any client, without a transactional id.
+/// Shuts out all producers with these transactional ids: what they have begun is aborted, and what they write from now
+/// on is refused. What Kafka has left open of their latest transactions in the topic of their offsets is ended. Blocks
+/// until the brokers say so. The settings are those of any client, without a transactional id.
 ///
 /// # Errors
 /// No answer in time, no authority, or settings that librdkafka refuses; some may be shut out all the same.
@@ -78,9 +85,10 @@ pub fn fence(
     deadline: Deadline,
 ) -> Result<(), KafkaFault> {
     let what = |id: &str| format!("shut out producers with the transactional id {id} (InitProducerId)");
-    // A producer would make the broker create the topic.
-    let looks = client_config(settings).create_with_context(Quiet);
-    let looks: BaseConsumer<Quiet> = looks.map_err(|error| KafkaFault::new("make a client", &error))?;
+    let asked = Asked::from_client(settings);
+    let asked = asked.inspect_err(|why| log::warn!("cannot {LOOK}: {why}")).ok();
+    let mut asks = Asks { asked, deadline };
+    let topic: Arc<str> = offsets.into();
     for ids in ids.chunks(FENCED_TOGETHER) {
         let made = ids.iter().map(|id| {
             let settings = settings.clone().with("transactional.id", id.as_str());
@@ -90,16 +98,15 @@ pub fn fence(
         });
         // All of them connect while the first is waited for.
         for (id, client) in made.collect::<Result<Vec<_>, KafkaFault>>()? {
-            let left_open =
-                |deadline| LeftOpen { client: looks.client(), settings, id, topic: offsets, deadline };
-            let latest = asked(&client, id, deadline, |until| left_open(until).latest()).flatten();
+            let mut left_open = asks.left_open(id, &topic);
+            asks.ask(&client, &mut left_open, |left_open, until| left_open.look(until))?;
             let fenced = client.init_transactions(deadline.left(Clock.now().instant));
             fenced.map_err(|error| fault(&client, what(id), &error).into_fault())?;
-            let ended = asked(&client, id, deadline, |until| left_open(until).end(latest)).flatten();
-            if let Some(ended) = ended {
+            let ended = asks.ask(&client, &mut left_open, |left_open, until| left_open.end(until))?;
+            if let Some(ended) = ended.flatten() {
                 log::warn!(
-                    "Kafka had left a transaction of {id} open in the partitions {:?} of the topic '{offsets}'; it was ended there: \
-                     {:?}",
+                    "Kafka had left a transaction of {id} open in the partitions {:?} of the topic '{offsets}'; it was \
+                     ended there: {:?}",
                     ended.partitions,
                     ended.decision
                 );
@@ -109,23 +116,62 @@ pub fn fence(
     Ok(())
 }
 
-/// Asks until there is an answer; `None` if there is none in time, or none at all.
-fn asked<T>(
-    client: &BaseProducer<Quiet>,
-    id: &str,
+/// Questions about many transactional ids, as long as there can be answers.
+struct Asks {
+    asked: Option<Asked>,
     deadline: Deadline,
-    ask: impl Fn(Deadline) -> Result<T, Unanswered>,
-) -> Option<T> {
-    loop {
-        match ask(deadline.min(Clock.deadline(QUESTION))) {
-            Ok(answer) => return Some(answer),
-            Err(Unanswered::Passing(_)) if !deadline.passed(Clock.now().instant) => {
+}
+
+impl Asks {
+    fn left_open(&self, id: &str, topic: &Arc<str>) -> Option<LeftOpen> {
+        self.asked.clone().map(|asked| LeftOpen::new(asked, id, Arc::clone(topic)))
+    }
+
+    /// Asks until there is an answer; `None` if there is none. Where there can be none to others either, they are not
+    /// asked.
+    fn ask<T>(
+        &mut self,
+        client: &BaseProducer<Quiet>,
+        left_open: &mut Option<LeftOpen>,
+        ask: impl Fn(&mut LeftOpen, Deadline) -> Result<T, Unanswered>,
+    ) -> Result<Option<T>, KafkaFault> {
+        let Some(asks) = left_open else { return Ok(None) };
+        let denied_until = Clock.deadline(DENIED);
+        let mut tells_at = Some(Clock.deadline(QUIET));
+        loop {
+            let why = match ask(asks, self.deadline.min(Clock.deadline(QUESTION))) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(why) => why,
+            };
+            let now = Clock.now().instant;
+            let waits = match &why {
+                Unanswered::Passing(_) => true,
+                Unanswered::Denied(_) => !denied_until.passed(now),
+                Unanswered::Final(_) | Unanswered::Undecided(_) | Unanswered::Unsupported(_) => false,
+            };
+            if waits && self.deadline.passed(now) {
+                return Err(KafkaFault::other(LOOK, FaultKind::Unreachable, why.to_string()));
+            }
+            if waits {
+                if tells_at.take_if(|at| at.passed(now)).is_some() {
+                    log::warn!("earlier tasks are shut out later: cannot {LOOK}: {why}");
+                }
                 client.poll(QUESTION_REST);
+                continue;
             }
-            Err(Unanswered::Passing(why) | Unanswered::Final(why)) => {
-                log::warn!("cannot look at the latest transaction of {id}: {why}");
-                return None;
+            *left_open = None;
+            match why {
+                Unanswered::Undecided(why) => log::warn!("{why}"),
+                Unanswered::Unsupported(why) => {
+                    self.asked = None;
+                    log::info!("cannot {LOOK}: {why}");
+                }
+                Unanswered::Passing(why) | Unanswered::Denied(why) | Unanswered::Final(why) => {
+                    self.asked = None;
+                    log::warn!("cannot {LOOK}: {why}");
+                }
             }
+            return Ok(None);
         }
     }
 }
@@ -142,8 +188,6 @@ impl ClientContext for Quiet {
         client_log::line(RDKafkaLogLevel::Debug, "ERROR", &format!("{error}: {reason}"));
     }
 }
-
-impl ConsumerContext for Quiet {}
 
 impl ProducerContext for Quiet {
     type DeliveryOpaque = ();

@@ -150,7 +150,9 @@ impl ExactlyOnceTurns {
             }
             Some(Ok(())) => match Producer::transactional(&unstarted.spec.client) {
                 Ok(producer) => {
-                    let claim = Claim::new(producer, Arc::clone(&unstarted.transactions.offsets_topic));
+                    let topic = Arc::clone(&unstarted.transactions.offsets_topic);
+                    let task = (&*self.frame.name, self.frame.target);
+                    let claim = Claim::new((producer, &unstarted.spec.client), topic, task);
                     self.phase = Phase::Claiming(unstarted, claim);
                     Next::Again
                 }

@@ -7,7 +7,7 @@ use crate::support::{Answer, SOON, Worker, WorkerSetup, kafka, stage_of, wait_fo
 
 /// A broker at which nobody but the super user may do anything that is not allowed by a rule. Who comes without a login is
 /// the super user.
-fn strict_broker() -> OwnKafka {
+pub(crate) fn strict_broker() -> OwnKafka {
     OwnKafka::start(&[
         "--sasl-ssl",
         "--property",
@@ -18,7 +18,7 @@ fn strict_broker() -> OwnKafka {
 }
 
 /// Adds or removes rules for the user alice.
-fn rules(broker: &OwnKafka, what: &str, who: &str, on: &[&str]) {
+pub(crate) fn rules(broker: &OwnKafka, what: &str, who: &str, on: &[&str]) {
     let mut arguments = vec![what, who, "User:alice"];
     arguments.extend(on);
     if what == "--remove" {

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::support::{Kafka, SOON, Worker, WorkerSetup, kafka, wait_for, wait_until};
 
 /// How long it may take until records flow again after something was killed.
-const RECOVERED: Duration = Duration::from_secs(120);
+pub(crate) const RECOVERED: Duration = Duration::from_secs(120);
 
 /// A Kafka of the test's own, which it may kill.
 pub(crate) struct OwnKafka {

@@ -1,5 +1,5 @@
-//! A transaction that its coordinator has ended, but not in all of its partitions (KAFKA-20734): who takes the transactional id
-//! ends it there, too, as it was decided.
+//! A transaction that its coordinator has ended, but not in all of its partitions (KAFKA-20734): who takes the
+//! transactional id ends it there, too, as it was decided.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,8 +18,10 @@ use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEnc
 use rdkafka::producer::{BaseProducer, Producer as _};
 use tempfile::TempDir;
 
-use crate::exactly_once::{CommittedReader, OwnKafka, QUICK, append, create, member, sees, source};
-use crate::support::{Kafka, SOON, kafka};
+use crate::cluster_rights::{rules, strict_broker};
+use crate::exactly_once::{self, CommittedReader, QUICK, RECOVERED, append, create, member, sees, source};
+use crate::own_kafka::OwnKafka;
+use crate::support::{Kafka, SOON, kafka, wait_for};
 
 /// A producer that says to brokers what no client library says.
 struct RawProducer {
@@ -54,8 +56,8 @@ impl RawProducer {
         A::decode(&mut answer, version).unwrap()
     }
 
-    /// Ends a transaction with one partition, and writes a record into another one as if it had been part of it: there its end
-    /// is missing.
+    /// Ends a transaction with one partition, and writes a record into another one as if it had been part of it: there
+    /// its end is missing.
     fn leave_open(&mut self, (ended, left): (&str, &str), (key, value): (&str, &str), committed: bool) {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(Some(self.id.clone()))
@@ -65,7 +67,7 @@ impl RawProducer {
             let answer: InitProducerIdResponse = this.ask(ApiKey::InitProducerId, 1, &request);
             if answer.error_code == 0 { Ok(answer) } else { Err(answer.error_code) }
         };
-        let producer = crate::support::wait_for("a producer id", SOON, || has_id(self));
+        let producer = wait_for("a producer id", SOON, || has_id(self));
         let (number, epoch) = (producer.producer_id, producer.producer_epoch);
         let topic =
             AddPartitionsToTxnTopic::default().with_name(TopicName(text(ended))).with_partitions(vec![0]);
@@ -133,7 +135,9 @@ fn what_a_coordinator_has_left_open_is_ended_as_it_was_decided() {
     if kafka().is_none() {
         return;
     }
-    let own = OwnKafka::start(&[&QUICK[..], &["transaction.partition.verification.enable=false"]].concat());
+    let own = exactly_once::OwnKafka::start(
+        &[&QUICK[..], &["transaction.partition.verification.enable=false"]].concat(),
+    );
     let kafka = &own.kafka;
     // Brokers make the topic of transactions when its coordinator is looked for.
     let first: BaseProducer = kafka.client().set("transactional.id", "first").create().unwrap();
@@ -159,4 +163,79 @@ fn what_a_coordinator_has_left_open_is_ended_as_it_was_decided() {
         );
         assert!(worker.log().contains(&told), "{}", worker.log());
     }
+}
+
+#[test]
+fn a_task_that_may_not_ask_says_so_once_and_begins() {
+    if kafka().is_none() {
+        return;
+    }
+    let broker = strict_broker();
+    let kafka = Kafka { bootstrap: broker.address("bootstrap"), dir: broker.dir() };
+    let (topic, folder) = (kafka.topic("lines", 1), TempDir::new().unwrap());
+    let file = folder.path().join("in.txt");
+    append(&file, 0, 10);
+    let all = ["--resource-pattern-type", "prefixed", "--operation"];
+    let may_write = ["Write", "--topic", &topic, "--topic", "unasked", "--transactional-id", "unasked"];
+    rules(&broker, "--add", "--allow-principal", &[&all[..], &may_write].concat());
+    let worker = member(&kafka, "unasked").set("session.timeout.ms", "10000").start().healthy();
+    let login = "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"alice\" \
+                 password=\"alice-secret\";";
+    let authority = broker.dir().join("tls/ca.pem");
+    let as_alice = [
+        ("producer.override.bootstrap.servers", &*broker.address("bootstrap-sasl-ssl")),
+        ("producer.override.security.protocol", "SASL_SSL"),
+        ("producer.override.sasl.mechanism", "SCRAM-SHA-512"),
+        ("producer.override.sasl.jaas.config", login),
+        ("producer.override.ssl.truststore.type", "PEM"),
+        ("producer.override.ssl.truststore.location", authority.to_str().unwrap()),
+    ];
+    create(&worker, "lines", &source(&file, &topic, &as_alice));
+    let reader = CommittedReader::new(&kafka, &topic);
+    sees(&reader, 0, 10);
+    let cannot = "Cannot end what may be open of the latest transaction: DescribeProducers failed with";
+    // The first transaction has none before it: there is nothing to ask. A transaction of before may be open.
+    for (restarts, told) in [(1, 1), (2, 1)] {
+        let restart = worker.send("POST", "/connectors/lines/tasks/0/restart", None);
+        assert!(restart.status < 300, "{restart:?}");
+        append(&file, restarts * 10, restarts * 10 + 10);
+        sees(&reader, restarts * 10, restarts * 10 + 10);
+        let log = worker.log();
+        assert_eq!(log.matches(cannot).count(), told, "{log}");
+        rules(&broker, "--add", "--allow-principal", &[&all[..], &["Read", "--topic", "unasked"]].concat());
+    }
+}
+
+#[test]
+#[ignore = "long: scripts/test --long"]
+fn a_task_waits_for_all_of_its_offset_topic_and_says_so() {
+    if kafka().is_none() {
+        return;
+    }
+    let own = OwnKafka::start(&["--brokers", "2"]);
+    let kafka = Kafka { bootstrap: own.address("bootstrap"), dir: own.dir() };
+    for topic in ["waits-configs", "waits-offsets", "waits-statuses"] {
+        kafka.create_on(1, topic, "compact");
+    }
+    kafka.create_on(1, "lines", "delete");
+    kafka.create_on(2, "away", "compact");
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("in.txt");
+    append(&file, 0, 10);
+    let worker = member(&kafka, "waits").set("session.timeout.ms", "20000").start().healthy();
+    create(&worker, "lines", &source(&file, "lines", &[("offsets.storage.topic", "away")]));
+    let reader = CommittedReader::new(&kafka, "lines");
+    sees(&reader, 0, 10);
+    own.script_below("broker-2", "kill");
+    append(&file, 10, 20);
+    let restart = worker.send("POST", "/connectors/lines/tasks/0/restart", None);
+    assert!(restart.status < 300, "{restart:?}");
+    let waits = "Waits before it begins, for what is open of its transactions: ";
+    wait_for("words about the wait", RECOVERED, || {
+        let log = worker.log();
+        if log.contains(waits) { Ok(()) } else { Err(log) }
+    });
+    own.script_below("broker-2", "restart");
+    sees(&reader, 10, 20);
+    worker.task_state("lines", 0, "RUNNING");
 }

@@ -438,6 +438,14 @@ impl Kafka {
         self.create(new.set("cleanup.policy", "compact"));
     }
 
+    /// Makes a topic with one partition, which only this broker has.
+    pub(crate) fn create_on(&self, broker: i32, name: &str, cleanup: &str) {
+        let replicas = [broker];
+        let of_partition = [&replicas[..]];
+        let new = NewTopic::new(name, 1, TopicReplication::Variable(&of_partition));
+        self.create(new.set("cleanup.policy", cleanup));
+    }
+
     fn create(&self, new: NewTopic<'_>) {
         // A topic that is being deleted is in the way for a moment.
         wait_for("the creation of a topic", SOON, || {

@@ -12,7 +12,7 @@ use crate::own_kafka::{Kafka, kafka};
 use crate::support::{SOON, unique};
 
 /// What a client needs for the listener with TLS and a password.
-fn secured(kafka: &Kafka) -> Vec<(&'static str, String)> {
+pub(crate) fn secured(kafka: &Kafka) -> Vec<(&'static str, String)> {
     let address = std::fs::read_to_string(kafka.dir.join("bootstrap-sasl-ssl")).unwrap();
     let of = |value: &str| value.to_owned();
     vec![

@@ -8,6 +8,7 @@ mod exactly_once;
 mod group_offsets;
 mod kafka;
 mod large;
+mod left_open;
 mod offsets;
 mod own_kafka;
 mod preparing;

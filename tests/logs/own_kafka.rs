@@ -78,6 +78,12 @@ impl Kafka {
         metadata.topics()[0].partitions().len()
     }
 
+    /// Whether there is such a topic; to ask makes none.
+    pub(crate) fn has(&self, topic: &str) -> bool {
+        let metadata = self.admin.inner().fetch_metadata(None, SOON).unwrap();
+        metadata.topics().iter().any(|it| it.name() == topic)
+    }
+
     pub(crate) fn add_partitions(&self, topic: &str, count: usize) {
         let new = NewPartitions::new(topic, count);
         let added = self.ask("partitions", self.admin.create_partitions([&new], &AdminOptions::new()));

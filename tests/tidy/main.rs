@@ -43,6 +43,7 @@ const LONG: &str = "#[ignore = \"long: scripts/test --long\"]";
 
 /// Files that decide and do nothing else: no IO, no threads, no clock.
 const PURE: &[&str] = &[
+    "src/config/broker.rs",
     "src/config/topic_creation.rs",
     "src/group/assignor.rs",
     "src/group/assignor/ledger.rs",
@@ -52,7 +53,6 @@ const PURE: &[&str] = &[
     "src/group/leader.rs",
     "src/group/protocol.rs",
     "src/group/protocol/bytes.rs",
-    "src/group/broker.rs",
     "src/group/error_code.rs",
     "src/group/events.rs",
     "src/group/member.rs",

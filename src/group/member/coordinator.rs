@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Action, GroupMember, LinkId, Moment, State};
-use crate::group::broker::Broker;
+use crate::config::broker::Broker;
 use crate::group::events::{GroupEvent, MemberSettings, RejoinCause};
 use crate::stdx::backoff::Backoff;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::Waker;
 
-use crate::group::broker::Broker;
+use crate::config::broker::Broker;
 use crate::stdx::pool::{Pool, PoolLimits};
 use crate::stdx::thread;
 use crate::stdx::time::Clock;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mio::Registry;
 
-use crate::group::broker::Broker;
+use crate::config::broker::Broker;
 use crate::group::wire::{self, Coordinator};
 use crate::kafka::group_socket::conversation::Heard;
 use crate::kafka::group_socket::{BrokerConnection, SocketFault};

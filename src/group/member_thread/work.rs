@@ -11,7 +11,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::names::Names;
 use super::search::{Outcome, Search};
 use super::{Bootstrap, Listener, TurnAge};
-use crate::group::broker::Broker;
+use crate::config::broker::Broker;
 use crate::group::events::{GroupEvent, MemberCommand, MemberSettings};
 use crate::group::member::{Action, GroupMember, Input, LinkId, Moment};
 use crate::group::requests::{MemberRequest, RequestId};

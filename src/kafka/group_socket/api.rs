@@ -5,9 +5,9 @@ use kafka_protocol::messages::{
     DescribeProducersRequest, DescribeProducersResponse, DescribeTransactionsRequest,
     DescribeTransactionsResponse, EndTxnRequest, EndTxnResponse, FindCoordinatorRequest,
     FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
-    LeaveGroupRequest, LeaveGroupResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
-    SyncGroupRequest, SyncGroupResponse,
+    LeaveGroupRequest, LeaveGroupResponse, MetadataRequest, MetadataResponse, OffsetDeleteRequest,
+    OffsetDeleteResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+    SaslHandshakeResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, VersionRange};
 
@@ -18,6 +18,7 @@ use super::shape::{self, Shape};
 #[repr(i16)]
 #[expect(missing_docs, reason = "named as Kafka names them")]
 pub enum Api {
+    Metadata = 3,
     FindCoordinator = 10,
     JoinGroup = 11,
     Heartbeat = 12,
@@ -35,7 +36,8 @@ pub enum Api {
 
 impl Api {
     /// All of them.
-    pub const ALL: [Api; 13] = [
+    pub const ALL: [Api; 14] = [
+        Api::Metadata,
         Api::FindCoordinator,
         Api::JoinGroup,
         Api::Heartbeat,
@@ -56,11 +58,12 @@ impl Api {
         self as i16
     }
 
-    /// The versions that are spoken here. Version 0 of SaslHandshake is followed by messages without Kafka's frame;
-    /// all brokers since 1.0 have version 1. Transactions are spoken of as librdkafka does: in later versions each one has an
-    /// epoch of its own.
+    /// The versions that are spoken here. Version 0 of SaslHandshake is followed by messages without Kafka's frame; all
+    /// brokers since 1.0 have version 1. Transactions are spoken of as librdkafka does: in later versions each one has
+    /// an epoch of its own. Only since version 4 of Metadata a topic is not created by the question.
     pub fn versions(self) -> VersionRange {
         let (min, max) = match self {
+            Api::Metadata => (4, 8),
             Api::FindCoordinator => (0, 6),
             Api::JoinGroup => (0, 9),
             Api::Heartbeat => (0, 4),
@@ -100,6 +103,7 @@ ask! {
     ApiVersionsRequest -> ApiVersionsResponse, ApiVersions, shape::API_VERSIONS;
     SaslHandshakeRequest -> SaslHandshakeResponse, SaslHandshake, shape::SASL_HANDSHAKE;
     SaslAuthenticateRequest -> SaslAuthenticateResponse, SaslAuthenticate, shape::SASL_AUTHENTICATE;
+    MetadataRequest -> MetadataResponse, Metadata, shape::METADATA;
     FindCoordinatorRequest -> FindCoordinatorResponse, FindCoordinator, shape::FIND_COORDINATOR;
     JoinGroupRequest -> JoinGroupResponse, JoinGroup, shape::JOIN_GROUP;
     SyncGroupRequest -> SyncGroupResponse, SyncGroup, shape::SYNC_GROUP;

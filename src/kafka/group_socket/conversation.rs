@@ -194,7 +194,8 @@ impl Conversation {
             Api::ApiVersions => self.versions_answered(&answer, heard),
             Api::SaslHandshake => self.mechanism_answered(now, &answer),
             Api::SaslAuthenticate => self.login_answered(&answer, heard),
-            Api::FindCoordinator
+            Api::Metadata
+            | Api::FindCoordinator
             | Api::JoinGroup
             | Api::Heartbeat
             | Api::LeaveGroup

@@ -78,6 +78,45 @@ pub(super) const SASL_AUTHENTICATE: Shape = Shape {
     tagged: &[],
 };
 
+const PARTITIONS: Kind = Kind::List(&[
+    since(0, INT16),
+    since(0, INT32),
+    since(0, INT32),
+    since(7, INT32),
+    since(0, Kind::Numbers(4)),
+    since(0, Kind::Numbers(4)),
+    since(5, Kind::Numbers(4)),
+]);
+pub(super) const METADATA: Shape = Shape {
+    flexible_since: 9,
+    fields: &[
+        since(3, INT32),
+        since(
+            0,
+            Kind::List(&[
+                since(0, INT32),
+                since(0, Kind::Text),
+                since(0, INT32),
+                since(1, Kind::NullableText),
+            ]),
+        ),
+        since(2, Kind::NullableText),
+        since(1, INT32),
+        since(
+            0,
+            Kind::List(&[
+                since(0, INT16),
+                since(0, Kind::Text),
+                since(1, BOOLEAN),
+                since(0, PARTITIONS),
+                since(8, INT32),
+            ]),
+        ),
+        since(8, INT32),
+    ],
+    tagged: &[],
+};
+
 pub(super) const FIND_COORDINATOR: Shape = Shape {
     flexible_since: 3,
     fields: &[

@@ -15,12 +15,14 @@ use mio::{Events, Poll, Token};
 use super::api::Ask;
 use super::conversation::Heard;
 use super::{BrokerConnection, ConnectionSettings, SocketFault, SocketFaultKind};
+use crate::config::broker::Broker;
 use crate::stdx::thread;
 use crate::stdx::time::{Clock, Deadline};
 
 /// A broker that has let us in. All calls block, at most until the deadline that it was begun with.
 pub struct BrokerTalk {
     broker: Arc<str>,
+    settings: Arc<ConnectionSettings>,
     connection: BrokerConnection,
     poll: Poll,
     events: Events,
@@ -51,29 +53,51 @@ pub enum NoCoordinator {
 }
 
 impl BrokerTalk {
-    /// Finds the coordinator by the first of these brokers that can be asked, and begins to talk to it.
+    /// Begins to talk to the coordinator, which the first of these brokers names that lets us in.
     ///
     /// # Errors
     /// None of that in time, or brokers do not let us in or do not say who it is.
-    pub fn with_coordinator(
+    pub fn with_coordinator<'a>(
         of: Served<'_>,
-        brokers: &[(String, u16)],
+        brokers: impl IntoIterator<Item = &'a Broker>,
+        settings: &Arc<ConnectionSettings>,
+        deadline: Deadline,
+    ) -> Result<Self, NoCoordinator> {
+        BrokerTalk::with_any(brokers, settings, deadline)?.coordinator(of)
+    }
+
+    /// Begins to talk to the first of these brokers that lets us in. One that is silent has half of the time that is
+    /// left.
+    ///
+    /// # Errors
+    /// None does in time; why the last one does not.
+    pub fn with_any<'a>(
+        brokers: impl IntoIterator<Item = &'a Broker>,
         settings: &Arc<ConnectionSettings>,
         deadline: Deadline,
     ) -> Result<Self, NoCoordinator> {
         let mut last = NoCoordinator::NoBroker;
-        for (host, port) in brokers {
-            let found = BrokerTalk::begin((host, *port), settings, deadline)
-                .and_then(|mut broker| broker.ask(|version| of.request(version)));
-            match found {
-                Ok(answer) => {
-                    let (host, port) = coordinator_of(&answer).map_err(NoCoordinator::Refused)?;
-                    return Ok(BrokerTalk::begin((&host, port), settings, deadline)?);
-                }
+        let mut brokers = brokers.into_iter().peekable();
+        while let Some(broker) = brokers.next() {
+            let now = Clock.now().instant;
+            let half = Deadline::after(now, deadline.left(now) / 2);
+            let until = if brokers.peek().is_some() { half } else { deadline };
+            match BrokerTalk::begin(broker, settings, until) {
+                Ok(talk) => return Ok(BrokerTalk { deadline, ..talk }),
                 Err(fault) => last = fault.into(),
             }
         }
         Err(last)
+    }
+
+    /// Asks who the coordinator is, and begins to talk to it, until the same deadline.
+    ///
+    /// # Errors
+    /// None of that in time, or the broker does not say who it is.
+    pub fn coordinator(&mut self, of: Served<'_>) -> Result<Self, NoCoordinator> {
+        let answer = self.ask(|version| of.request(version))?;
+        let coordinator = coordinator_of(&answer).map_err(NoCoordinator::Refused)?;
+        Ok(BrokerTalk::begin(&coordinator, &self.settings, self.deadline)?)
     }
 
     /// Connects, logs in, and waits until requests may be sent.
@@ -81,7 +105,7 @@ impl BrokerTalk {
     /// # Errors
     /// None of that in time, or the broker does not let us in.
     pub fn begin(
-        (host, port): (&str, u16),
+        Broker { host, port }: &Broker,
         settings: &Arc<ConnectionSettings>,
         deadline: Deadline,
     ) -> Result<Self, SocketFault> {
@@ -91,12 +115,13 @@ impl BrokerTalk {
         let now = Clock.now();
         let mut connection =
             BrokerConnection::new(Arc::clone(&broker), host, Arc::clone(settings), Token(0), now);
-        match addresses(host, port, deadline.left(now.instant)) {
+        match addresses(host, *port, deadline.left(now.instant)) {
             Ok(addresses) => connection.set_addresses(Clock.now(), addresses),
             Err(why) => connection.has_no_address(&why)?,
         }
         let poll = Poll::new().map_err(of_system)?;
         let mut talk = BrokerTalk {
+            settings: Arc::clone(settings),
             connection,
             poll,
             events: Events::with_capacity(8),
@@ -164,7 +189,7 @@ impl Served<'_> {
     }
 }
 
-fn coordinator_of(answer: &FindCoordinatorResponse) -> Result<(String, u16), ResponseError> {
+fn coordinator_of(answer: &FindCoordinatorResponse) -> Result<Broker, ResponseError> {
     // From version 4 on there is one entry for each key that was asked for, which is one.
     let (code, host, port) = match answer.coordinators.first() {
         Some(first) => (first.error_code, &first.host, first.port),
@@ -172,19 +197,43 @@ fn coordinator_of(answer: &FindCoordinatorResponse) -> Result<(String, u16), Res
     };
     match (ResponseError::try_from_code(code), u16::try_from(port)) {
         (Some(error), _) => Err(error),
-        (None, Ok(port)) if port != 0 && !host.is_empty() => Ok((host.to_string(), port)),
+        (None, Ok(port)) if port != 0 && !host.is_empty() => Ok(Broker::new(host.as_str(), port)),
         (None, Ok(_) | Err(_)) => Err(ResponseError::CoordinatorNotAvailable),
     }
 }
 
 /// The addresses of a host. The system looks a name up in its own time, which is not waited for any longer than this.
-fn addresses(host: &str, port: u16, patience: Duration) -> io::Result<Vec<SocketAddr>> {
+fn addresses(host: &Arc<str>, port: u16, patience: Duration) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let (found, finds) = bounded(1);
-    let name = host.to_owned();
-    let look_up = move || drop(found.send((name.as_str(), port).to_socket_addrs().map(Iterator::collect)));
+    let name = Arc::clone(host);
+    let look_up = move || drop(found.send((&*name, port).to_socket_addrs().map(Iterator::collect)));
     thread::spawn("broker-name", thread::STACK_BYTES, look_up)?.abandon();
     finds.recv_timeout(patience).unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::config::client::ClientSettings;
+    use crate::kafka::embedded::EmbeddedBroker;
+
+    #[test]
+    fn a_broker_that_is_silent_leaves_time_for_the_next() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = Broker::new("127.0.0.1", silent.local_addr().unwrap().port());
+        let embedded = EmbeddedBroker::start().unwrap();
+        let embedded = Broker::parse_list(embedded.bootstrap_servers()).unwrap().remove(0);
+        let settings = ConnectionSettings::from_client("me", &ClientSettings::default()).unwrap();
+        let deadline = Clock.deadline(Duration::from_secs(4));
+        let mut talk =
+            BrokerTalk::with_any([&silent, &silent, &embedded], &Arc::new(settings), deadline).unwrap();
+        let coordinator = talk.coordinator(Served::Group("group")).unwrap();
+        assert_eq!(*coordinator.broker, embedded.to_string());
+        assert!(!deadline.passed(Clock.now().instant));
+    }
 }

@@ -3,35 +3,46 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::config::client::ClientSettings;
 use crate::kafka::fault::KafkaFault;
-use crate::kafka::left_open::{Decision, EndedLate, Unanswered};
+use crate::kafka::left_open::{Asked, Decision, EndedLate, LeftOpen, Unanswered};
 use crate::kafka::producer::Producer;
+use crate::stdx::time::Clock;
 
 /// How long one call may block before the task looks whether it is to end.
 const CALL: Duration = Duration::from_secs(1);
-/// The same where brokers are too slow for that: a question is asked from its beginning each time.
+/// The same where brokers are too slow for that.
 const CALL_LONGEST: Duration = Duration::from_secs(4);
 /// How long the task rests before it asks brokers again that have no answer yet.
 const REST: Duration = Duration::from_millis(250);
+/// How long it waits before it says so in the log, and how long until it says so again.
+const QUIET: Duration = Duration::from_secs(5);
+const TELL_AGAIN: Duration = Duration::from_secs(30);
+/// How long brokers may refuse a login that the producer itself succeeds with.
+const DENIED: Duration = Duration::from_secs(10);
 
 /// A producer on its way to its transactional id.
 pub(super) struct Claim {
     producer: Arc<Producer>,
-    /// Its offsets.
-    topic: Arc<str>,
-    /// How the latest transaction ended, as far as is known.
-    latest: Option<Decision>,
-    /// There can be an answer to that.
-    asks: bool,
+    /// What may be left open of the latest transaction; `None` if that cannot be asked.
+    left_open: Option<LeftOpen>,
     step: Step,
     patience: Duration,
+    waits: Option<Waits>,
 }
 
 enum Step {
     /// How the latest transaction ended is asked first.
-    Ask,
+    Look,
     Take,
     End,
+}
+
+/// Brokers have had no answer so far.
+#[derive(Clone, Copy)]
+struct Waits {
+    since: Instant,
+    tells_at: Instant,
 }
 
 /// How far it is.
@@ -45,64 +56,106 @@ pub(super) enum Claimed {
 }
 
 impl Claim {
-    pub(super) fn new(producer: Arc<Producer>, topic: Arc<str>) -> Self {
-        Claim { producer, topic, latest: None, asks: true, step: Step::Ask, patience: CALL }
+    /// Of a producer with these settings, whose offsets are in the topic. `name` and `target` are those of the task in
+    /// the log.
+    pub(super) fn new(
+        (producer, settings): (Arc<Producer>, &ClientSettings),
+        topic: Arc<str>,
+        (name, target): (&str, &str),
+    ) -> Self {
+        let id = settings.get("transactional.id").unwrap_or_default();
+        let left_open = Asked::from_client(settings).map(|asked| LeftOpen::new(asked, id, topic));
+        let left_open =
+            left_open.inspect_err(|why| log::warn!(target: target, "{name} {CANNOT_LOOK}: {why}")).ok();
+        let step = if left_open.is_some() { Step::Look } else { Step::Take };
+        Claim { producer, left_open, step, patience: CALL, waits: None }
     }
 
     /// Goes on; `name` and `target` are those of the task in the log.
     ///
     /// # Errors
     /// The id cannot be had.
-    pub(super) fn go_on(
-        &mut self,
-        (name, target): (&str, &str),
-        now: Instant,
-    ) -> Result<Claimed, KafkaFault> {
-        match self.step {
-            Step::Ask => match self.producer.latest_decision(&self.topic, self.patience) {
-                Ok(latest) => {
-                    self.latest = latest.or(self.latest);
-                    self.step = Step::Take;
+    pub(super) fn go_on(&mut self, task: (&str, &str), now: Instant) -> Result<Claimed, KafkaFault> {
+        match (&self.step, &mut self.left_open) {
+            (Step::Take, _) => self.take(),
+            (Step::Look | Step::End, None) => Ok(Claimed::Done(Arc::clone(&self.producer))),
+            (Step::Look, Some(left_open)) => match left_open.look(Clock.deadline(self.patience)) {
+                Ok(()) => {
+                    (self.step, self.waits) = (Step::Take, None);
+                    Ok(Claimed::Again)
                 }
-                Err(Unanswered::Passing(why)) => return self.wait(&why, now),
-                Err(Unanswered::Final(why)) => {
-                    log::warn!(target: target, "{name} Cannot ask how the latest transaction ended: {why}");
-                    (self.asks, self.step) = (false, Step::Take);
-                }
+                Err(why) => self.unanswered(CANNOT_LOOK, why, task, now),
             },
-            Step::Take => match self.producer.init_transactions(CALL) {
-                Ok(true) => self.step = Step::End,
-                Ok(false) => match self.producer.denial() {
-                    Some(fault) => return Err(fault),
-                    // An earlier instance may have ended another transaction meanwhile.
-                    None if self.asks => self.step = Step::Ask,
-                    None => {}
-                },
-                Err(fault) => return Err(fault.into_fault()),
-            },
-            Step::End => match self.producer.end_left_open(&self.topic, self.latest, self.patience) {
+            (Step::End, Some(left_open)) => match left_open.end(Clock.deadline(self.patience)) {
                 Ok(ended) => {
                     if let Some(ended) = ended {
-                        tell(&ended, &self.topic, (name, target));
+                        tell(&ended, left_open.topic(), task);
                     }
-                    return Ok(Claimed::Done(Arc::clone(&self.producer)));
+                    Ok(Claimed::Done(Arc::clone(&self.producer)))
                 }
-                Err(Unanswered::Passing(why)) => return self.wait(&why, now),
-                Err(Unanswered::Final(why)) => {
-                    log::warn!(target: target, "{name} Cannot end what may be open of the latest transaction: {why}");
-                    return Ok(Claimed::Done(Arc::clone(&self.producer)));
-                }
+                Err(why) => self.unanswered(CANNOT_END, why, task, now),
             },
+        }
+    }
+
+    fn take(&mut self) -> Result<Claimed, KafkaFault> {
+        match self.producer.init_transactions(CALL) {
+            Ok(true) => self.step = Step::End,
+            Ok(false) => match self.producer.denial() {
+                Some(fault) => return Err(fault),
+                // An earlier instance may have ended another transaction meanwhile.
+                None if self.left_open.is_some() => self.step = Step::Look,
+                None => {}
+            },
+            Err(fault) => return Err(fault.into_fault()),
         }
         Ok(Claimed::Again)
     }
 
-    fn wait(&mut self, why: &str, now: Instant) -> Result<Claimed, KafkaFault> {
-        log::debug!("transactions of the task cannot be looked at yet: {why}");
+    /// Has the task wait, or go on without an answer.
+    fn unanswered(
+        &mut self,
+        cannot: &str,
+        why: Unanswered,
+        (name, target): (&str, &str),
+        now: Instant,
+    ) -> Result<Claimed, KafkaFault> {
+        let waits = *self.waits.get_or_insert(Waits { since: now, tells_at: now + QUIET });
+        match why {
+            Unanswered::Passing(why) => return self.wait(&why, (name, target), now),
+            Unanswered::Denied(why) if now < waits.since + DENIED => {
+                return self.wait(&why, (name, target), now);
+            }
+            Unanswered::Denied(why) | Unanswered::Final(why) | Unanswered::Undecided(why) => {
+                log::warn!(target: target, "{name} {cannot}: {why}");
+            }
+            Unanswered::Unsupported(why) => log::info!(target: target, "{name} {cannot}: {why}"),
+        }
+        self.left_open = None;
+        if matches!(self.step, Step::Look) {
+            self.step = Step::Take;
+        }
+        Ok(Claimed::Again)
+    }
+
+    fn wait(&mut self, why: &str, (name, target): (&str, &str), now: Instant) -> Result<Claimed, KafkaFault> {
         self.patience = (self.patience * 2).min(CALL_LONGEST);
+        match &mut self.waits {
+            Some(waits) if now >= waits.tells_at => {
+                waits.tells_at = now + TELL_AGAIN;
+                log::warn!(
+                    target: target,
+                    "{name} Waits before it begins, for what is open of its transactions: {why}"
+                );
+            }
+            Some(_) | None => log::debug!("transactions of the task cannot be looked at yet: {why}"),
+        }
         self.producer.denial().map_or(Ok(Claimed::At(now + REST)), Err)
     }
 }
+
+const CANNOT_LOOK: &str = "Cannot ask how the latest transaction ended";
+const CANNOT_END: &str = "Cannot end what may be open of the latest transaction";
 
 fn tell(EndedLate { decision, partitions }: &EndedLate, topic: &str, (name, target): (&str, &str)) {
     let how = match decision {
@@ -111,7 +164,7 @@ fn tell(EndedLate { decision, partitions }: &EndedLate, topic: &str, (name, targ
     };
     log::warn!(
         target: target,
-        "{name} Kafka had left the latest transaction open in the partitions {partitions:?} of the topic '{topic}'; it is \
-         {how} there, too, now"
+        "{name} Kafka had left the latest transaction open in the partitions {partitions:?} of the topic '{topic}'; it \
+         is {how} there, too, now"
     );
 }

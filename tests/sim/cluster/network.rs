@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use herdsman::api::ids::MemberId;
-use herdsman::group::broker::Broker;
+use herdsman::config::broker::Broker;
 use herdsman::group::error_code::GroupError;
 use herdsman::group::member::{Action, Input, LinkId, Moment};
 use herdsman::group::requests::{JoinRefusal, MemberAnswer, MemberRequest, RequestId};

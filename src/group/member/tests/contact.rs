@@ -4,7 +4,7 @@ use expect_test::expect;
 
 use super::super::Input;
 use super::world::{World, is_told, joined, synced};
-use crate::group::broker::Broker;
+use crate::config::broker::Broker;
 use crate::group::events::{GroupEvent, MemberCommand};
 use crate::group::requests::MemberAnswer;
 

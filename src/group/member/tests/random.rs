@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::{Action, GroupMember, Input, LinkId, Moment};
 use super::world::{LEAVES, joined, refused, synced};
 use crate::api::ids::{Generation, MemberId};
-use crate::group::broker::Broker;
+use crate::config::broker::Broker;
 use crate::group::error_code::GroupError;
 use crate::group::events::{GroupEvent, MemberCommand, MemberSettings};
 use crate::group::requests::{MemberAnswer, MemberRequest, RequestId};

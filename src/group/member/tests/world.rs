@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::super::{Action, GroupMember, Input, LinkId, Moment};
 use crate::api::ids::{Generation, MemberId};
-use crate::group::broker::Broker;
+use crate::config::broker::Broker;
 use crate::group::error_code::GroupError;
 use crate::group::events::{GroupEvent, MemberCommand, MemberSettings};
 use crate::group::requests::{JoinAnswer, JoinRefusal, MemberAnswer, MemberRequest, RequestId, SyncAnswer};

@@ -4,7 +4,7 @@ use bytes::Buf;
 use kafka_protocol::messages::{
     AddPartitionsToTxnRequest, ApiVersionsRequest, DescribeProducersRequest, DescribeTransactionsRequest,
     EndTxnRequest, FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
-    SaslAuthenticateRequest, SaslHandshakeRequest, SyncGroupRequest,
+    MetadataRequest, OffsetDeleteRequest, SaslAuthenticateRequest, SaslHandshakeRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::Decodable;
 use proptest::prelude::*;
@@ -159,11 +159,13 @@ macro_rules! each {
         $check::<ApiVersionsRequest>($argument);
         $check::<SaslHandshakeRequest>($argument);
         $check::<SaslAuthenticateRequest>($argument);
+        $check::<MetadataRequest>($argument);
         $check::<FindCoordinatorRequest>($argument);
         $check::<JoinGroupRequest>($argument);
         $check::<SyncGroupRequest>($argument);
         $check::<HeartbeatRequest>($argument);
         $check::<LeaveGroupRequest>($argument);
+        $check::<OffsetDeleteRequest>($argument);
         $check::<DescribeTransactionsRequest>($argument);
         $check::<DescribeProducersRequest>($argument);
         $check::<AddPartitionsToTxnRequest>($argument);

@@ -1,4 +1,4 @@
-//! Where a broker is.
+//! Where a broker is, as `bootstrap.servers` names it.
 
 use std::fmt;
 use std::sync::Arc;
