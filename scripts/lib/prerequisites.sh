@@ -34,6 +34,11 @@ find_missing_for_kafka() {
     need openssl "the openssl command" has_commands openssl
 }
 
+# What the lints of the shell scripts need.
+find_missing_for_lints() {
+    need shellcheck "shellcheck" has_commands shellcheck
+}
+
 has_commands() {
     local name
     for name in "$@"; do
