@@ -3,6 +3,7 @@
 //! Each partition has a queue of its own inside of librdkafka, so that an error or an end says which partition it is
 //! about; rdkafka does not tell that of a queue that partitions share.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,10 +22,13 @@ use super::log_offsets::offset_of;
 use super::log_records::{LogRecord, LogRecords};
 use super::settings::client_config;
 use crate::config::client::ClientSettings;
+use crate::stdx::thread;
 
 /// A batch ends when it has so many records, or so many bytes.
 const BATCH_RECORDS_MAX: usize = 4096;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// How long a broker may take to say who leads the partitions of a topic. After that librdkafka has asked by itself.
+const ASKING: Duration = Duration::from_secs(1);
 
 /// The consumer of internal topics. It belongs to one thread. Dropping it waits until librdkafka has closed it, which
 /// needs no broker.
@@ -127,7 +131,26 @@ impl LogConsumer {
         }
         self.client
             .incremental_assign(&list)
-            .map_err(|error| KafkaFault::new("read the internal topics (Fetch)", &error).of_worker())
+            .map_err(|error| KafkaFault::new("read the internal topics (Fetch)", &error).of_worker())?;
+        self.look_for_leaders(offsets);
+        Ok(())
+    }
+
+    /// Has librdkafka ask who leads the partitions. By itself it looks for topics that are new to it once a second.
+    fn look_for_leaders(&self, offsets: &[ReadFrom]) {
+        let topics: BTreeSet<_> = offsets.iter().map(|from| Arc::clone(&from.topic)).collect();
+        let client = Arc::clone(&self.client);
+        let asking = thread::spawn("kafka-leaders", thread::STACK_BYTES, move || {
+            for topic in topics {
+                if client.fetch_metadata(Some(&topic), ASKING).is_err() {
+                    return;
+                }
+            }
+        });
+        match asking {
+            Ok(asking) => asking.abandon(),
+            Err(why) => log::debug!("leaders are looked for later: {why}"),
+        }
     }
 
     /// Reads a topic no longer.
