@@ -191,7 +191,7 @@ impl Change<'_> {
         }
         self.progress.enter(Step::Asking)?;
         let verdict = plugin.alter_offsets(&self.resolved, &changes).map_err(|why| refusal(&why))?;
-        let group = self.desk.group(name, self.raw).map_err(|why| group_failure("alter", name, &why))?;
+        let group = self.desk.group(name, self.raw).map_err(|why| group_failure("alter", name, &why, ""))?;
         self.progress.enter(Step::Writing)?;
         let deadline = Clock.deadline(self.desk.patience.write);
         group.alter(&changes, deadline).map(|()| verdict).map_err(|why| {
@@ -206,7 +206,7 @@ impl Change<'_> {
 
     fn reset_sink(&self, plugin: &dyn SinkPlugin) -> Answer<AlterOffsets> {
         let name = self.name;
-        let group = self.desk.group(name, self.raw).map_err(|why| group_failure("reset", name, &why))?;
+        let group = self.desk.group(name, self.raw).map_err(|why| group_failure("reset", name, &why, ""))?;
         let committed = group.committed(self.deadline).map_err(|why| {
             let why = chain(&why);
             HerderError::Failed(format!(
@@ -253,9 +253,9 @@ fn source_failure(name: &ConnectorName, why: &str) -> HerderError {
     HerderError::Failed(format!("Failed to modify offsets for source connector {name}: {why}"))
 }
 
-fn group_failure(verb: &str, name: &ConnectorName, why: &ConnectError) -> HerderError {
+fn group_failure(verb: &str, name: &ConnectorName, why: &ConnectError, hint: &str) -> HerderError {
     HerderError::Failed(format!(
-        "Failed to {verb} consumer group offsets for connector {name}: {}",
+        "Failed to {verb} consumer group offsets for connector {name}: {}{hint}",
         chain(why)
     ))
 }
@@ -267,10 +267,7 @@ fn group_fault(verb: &str, name: &ConnectorName, why: KafkaFault) -> HerderError
         true => ". If its tasks have only just stopped, the request can be repeated safely",
         false => "",
     };
-    HerderError::Failed(format!(
-        "Failed to {verb} consumer group offsets for connector {name}: {}{hint}",
-        chain(&of_kafka(why))
-    ))
+    group_failure(verb, name, &of_kafka(why), hint)
 }
 
 #[cfg(test)]

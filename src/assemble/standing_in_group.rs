@@ -23,7 +23,7 @@ use crate::group::member_thread::{Bootstrap, MemberHandle};
 use crate::herder::GroupSettings;
 use crate::herder::msg::HerderEvent;
 use crate::herder::session_key::KeySettings;
-use crate::kafka::group_socket::ConnectionSettings;
+use crate::kafka::broker_socket::ConnectionSettings;
 use crate::logging::levels::Levels;
 use crate::rest::forward::WorkerClient;
 use crate::stdx::time::{Clock, Deadline};

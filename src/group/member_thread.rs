@@ -18,7 +18,7 @@ use mio::{Poll, Token, Waker};
 use self::work::Work;
 use super::events::{GroupEvent, MemberCommand, MemberSettings};
 use crate::config::broker::Broker;
-use crate::kafka::group_socket::ConnectionSettings;
+use crate::kafka::broker_socket::ConnectionSettings;
 use crate::stdx::thread::{self, JoinOnDrop};
 
 /// How many commands may wait. The thread takes them whenever it is woken, within milliseconds; the herder sends a few

@@ -4,8 +4,8 @@ use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    FindCoordinatorRequest, FindCoordinatorResponse, GroupId, HeartbeatRequest, JoinGroupRequest,
-    JoinGroupResponse, LeaveGroupRequest, SyncGroupRequest,
+    FindCoordinatorRequest, GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -14,9 +14,10 @@ use super::events::MemberSettings;
 use super::requests::{JoinAnswer, JoinRefusal, MemberAnswer, MemberRequest, PROTOCOL_TYPE, SyncAnswer};
 use crate::api::ids::{Generation, MemberId};
 use crate::config::broker::Broker;
-use crate::kafka::group_socket::api::Api;
-use crate::kafka::group_socket::conversation::{Answer, CorrelationId};
-use crate::kafka::group_socket::{BrokerConnection, SocketFault};
+use crate::kafka::broker_socket::api::Api;
+use crate::kafka::broker_socket::conversation::{Answer, CorrelationId};
+use crate::kafka::broker_socket::coordinator::{self, NotNamed, Served};
+use crate::kafka::broker_socket::{BrokerConnection, SocketFault, text};
 use crate::stdx::time::Now;
 
 /// The longest reason that a broker takes, in characters.
@@ -144,14 +145,7 @@ pub(super) fn ask_for_coordinator(
     now: Now,
     group_id: &str,
 ) -> Result<CorrelationId, SocketFault> {
-    connection.ask(now, |version| {
-        let request = FindCoordinatorRequest::default();
-        if version < 4 {
-            request.with_key(text(group_id))
-        } else {
-            request.with_coordinator_keys(vec![text(group_id)])
-        }
-    })
+    connection.ask(now, |version| Served::Group(group_id).request(version))
 }
 
 /// What a broker says about the coordinator.
@@ -164,35 +158,17 @@ pub(super) enum Coordinator {
 /// Reads the answer to [`ask_for_coordinator`].
 pub(super) fn read_coordinator(answer: &Answer) -> Result<Coordinator, SocketFault> {
     let answer = answer.decode::<FindCoordinatorRequest>()?;
-    let (code, why, host, port) = match answer {
-        // From version 4 on there is one entry for each group that was asked for, which is one.
-        FindCoordinatorResponse { coordinators, .. } if !coordinators.is_empty() => {
-            let first = coordinators.into_iter().next().unwrap_or_default();
-            (first.error_code, first.error_message, first.host, first.port)
-        }
-        FindCoordinatorResponse { error_code, error_message, host, port, .. } => {
-            (error_code, error_message, host, port)
-        }
-    };
-    if let Some(error) = GroupError::from_code(code) {
-        let why: String = why.as_deref().unwrap_or_default().chars().take(REASON_MAX).collect();
-        return Ok(Coordinator::Unknown { error, why: why.escape_debug().to_string() });
-    }
-    Ok(match u16::try_from(port) {
-        Ok(port) if port != 0 && !host.is_empty() => Coordinator::Is(Broker::new(host.as_str(), port)),
-        Ok(_) | Err(_) => Coordinator::Unknown {
-            error: GroupError::CoordinatorNotAvailable,
-            why: format!("the broker names no host and port, but {:?} and {port}", host.as_str()),
-        },
-    })
+    Ok(coordinator::named(answer).map_or_else(unknown, Coordinator::Is))
+}
+
+fn unknown(NotNamed { code, why }: NotNamed) -> Coordinator {
+    let error = GroupError::from_code(code).unwrap_or(GroupError::CoordinatorNotAvailable);
+    let why: String = why.chars().take(REASON_MAX).collect();
+    Coordinator::Unknown { error, why: why.escape_debug().to_string() }
 }
 
 fn millis(duration: std::time::Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }
 
 fn member_text(member: &MemberId) -> StrBytes {

@@ -97,8 +97,14 @@ impl Herder {
             TopicsEvent::Stage(stage) => group.stores = Some(stage),
             TopicsEvent::Read => self.topics_read(),
             TopicsEvent::ConfigUnreadable(why) => group.config_unreadable = why,
+            TopicsEvent::ConfigRead => {
+                if let Some(told) = group.lost_connectors.told(&self.configs) {
+                    log::error!("{told}");
+                }
+            }
             TopicsEvent::ConfigAnew => {
                 group.keys.forget();
+                group.lost_connectors.suspect(&self.configs);
                 self.configs = ConfigState::default();
                 self.changed.extend(self.connectors.keys().cloned());
                 self.rejoin_for_config();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Herder;
 use super::membership::{Claim, Standing};
-use super::msg::{Answer, Effect, Effects, HerderError, OperationId, Target};
+use super::msg::{Answer, Effect, Effects, HerderError, OperationId, STALE_CONFIGURATION, Target};
 use super::operations::{Operation, Writing};
 use crate::stdx::time::{Deadline, Now};
 use crate::store::config_write::ConfigWrite;
@@ -16,7 +16,8 @@ const DUTY_RETRY: Duration = Duration::from_millis(250);
 
 impl Herder {
     /// An assignment came: if this worker is the one that made it, the config topic and the statuses are its to keep.
-    pub(super) fn begin_to_lead(&mut self, now: Now, effects: &mut Effects) {
+    /// Others may have led since its last one.
+    pub(super) fn begin_to_lead(&mut self, now: Now, others_led: bool, effects: &mut Effects) {
         let Some(group) = self.membership.group() else { return };
         let Standing::Resolving(place, _) = &group.standing else { return };
         if place.leader != place.member {
@@ -30,6 +31,10 @@ impl Herder {
         let leftovers = group.statuses.leftovers(&self.configs);
         if !leftovers.is_empty() {
             effects.push(Effect::WriteStatusRecords(leftovers));
+        }
+        if others_led {
+            let stale = HerderError::Rebalancing(STALE_CONFIGURATION.to_owned());
+            self.hand_over_writes(now, &stale, effects);
         }
         self.claim_config_topic(now, effects);
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::fencing::{Fencing, Unread};
+use super::lost_connectors::LostConnectors;
 use super::msg::{HerderError, OperationId, REBALANCE_UNDERWAY, Request, Target, TaskQuestion};
 use super::session_key::{KeySettings, SessionKeys};
 use crate::api::ids::{ConfigOffset, ConnectorName, Generation, MemberId, TaskId};
@@ -82,6 +83,8 @@ pub(super) struct Group {
     pub(super) stores: Option<String>,
     /// Why the config topic cannot be read at the moment.
     pub(super) config_unreadable: Option<String>,
+    /// What a config topic that was made anew may lack.
+    pub(super) lost_connectors: LostConnectors,
     /// Requests that wait for the end of a rebalance.
     pub(super) waiting: VecDeque<Request>,
     /// Tasks that ask before they begin; one question of each at most.
@@ -293,6 +296,7 @@ impl Group {
             statuses: StatusTable::default(),
             stores: None,
             config_unreadable: None,
+            lost_connectors: LostConnectors::default(),
             waiting: VecDeque::new(),
             asking: VecDeque::new(),
             fencings: BTreeMap::new(),

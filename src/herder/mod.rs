@@ -15,6 +15,7 @@ mod events;
 mod fencing;
 mod fencing_msg;
 mod leading;
+mod lost_connectors;
 mod membership;
 pub mod meter;
 pub mod msg;

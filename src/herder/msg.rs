@@ -342,6 +342,8 @@ pub enum TopicsEvent {
     ConfigUnreadable(Option<String>),
     /// The config topic is another than it was: what was read of it does not count, all of it follows.
     ConfigAnew,
+    /// All of the config topic was read, for the first time or anew.
+    ConfigRead,
 }
 
 impl HerderEvent {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::Herder;
 use super::connector_entry::ConnectorEntry;
 use super::membership::{Claim, Contact, Group, Membership, Place, READS_MAX, Reading, Resolving, Standing};
-use super::msg::{Effect, Effects, Exit, HerderError, OperationId, STALE_CONFIGURATION};
+use super::msg::{Effect, Effects, Exit, OperationId};
 use super::operations::{CatchUp, Operation};
 use crate::api::ids::{ConnectorName, Generation, MemberId, TaskId};
 use crate::group::division::TaskCounts;
@@ -293,11 +293,7 @@ impl Herder {
             group.standing = Standing::Resolving(place, resolving);
         }
         self.changed.extend(taken);
-        if others_led {
-            let stale = HerderError::Rebalancing(STALE_CONFIGURATION.to_owned());
-            self.hand_over_writes(now, &stale, effects);
-        }
-        self.begin_to_lead(now, effects);
+        self.begin_to_lead(now, others_led, effects);
     }
 
     /// Compares how far this worker has read with how far the leader had; runs its part when they agree.

@@ -13,9 +13,9 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Def
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+use super::broker_socket::ConnectionSettings;
 use super::client_log;
 use super::fault::{FaultKind, KafkaFault};
-use super::group_socket::ConnectionSettings;
 use super::offset_deletion::{self, OffsetDeletion};
 use super::settings::client_config;
 use crate::api::ids::TopicPartition;

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
@@ -23,14 +24,20 @@ use kafka_protocol::messages::{
     AddPartitionsToTxnRequest, DescribeProducersRequest, DescribeTransactionsRequest, EndTxnRequest,
     MetadataRequest, MetadataResponse, ProducerId, TopicName, TransactionalId,
 };
-use kafka_protocol::protocol::StrBytes;
 
+use super::broker_socket::coordinator::Served;
+use super::broker_socket::talk::{BrokerTalk, NoCoordinator};
+use super::broker_socket::{ConnectionSettings, SocketFault, SocketFaultKind, text};
 use super::fault::{FaultKind, KafkaFault};
-use super::group_socket::talk::{BrokerTalk, NoCoordinator, Served};
-use super::group_socket::{ConnectionSettings, SocketFault, SocketFaultKind};
 use crate::config::broker::Broker;
 use crate::config::client::ClientSettings;
 use crate::stdx::time::Deadline;
+
+/// How long brokers may refuse a login that librdkafka succeeds with: one that starts may not know its users yet.
+const DENIED: Duration = Duration::from_secs(10);
+
+/// How long there may be no answer before the log says so.
+pub const QUIET: Duration = Duration::from_secs(5);
 
 /// How a transaction ended, or will end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +48,35 @@ pub enum Decision {
     Abort,
 }
 
-/// Partitions of one topic in which a transaction was ended that had been left open.
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Decision::Commit => "committed",
+            Decision::Abort => "aborted",
+        })
+    }
+}
+
+/// A transaction was ended that had been left open. It prints as what people should know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedLate {
     /// How.
     pub decision: Decision,
-    /// Which.
+    /// Where.
+    pub topic: Arc<str>,
+    /// In which of its partitions.
     pub partitions: Vec<i32>,
+}
+
+impl fmt::Display for EndedLate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let EndedLate { decision, topic, partitions } = self;
+        write!(
+            f,
+            "Kafka had left the latest transaction open in the partitions {partitions:?} of the topic '{topic}'; it is \
+             {decision} there, too, now"
+        )
+    }
 }
 
 /// Why nothing can be said or done.
@@ -70,6 +99,28 @@ pub enum Unanswered {
     Unsupported(String),
 }
 
+impl Unanswered {
+    /// Whether it may help to ask again, when there was no answer for so long.
+    pub fn may_pass(&self, waited: Duration) -> bool {
+        match self {
+            Unanswered::Passing(_) => true,
+            Unanswered::Denied(_) => waited < DENIED,
+            Unanswered::Final(_) | Unanswered::Undecided(_) | Unanswered::Unsupported(_) => false,
+        }
+    }
+
+    /// How much it is to people that it will not pass.
+    pub fn level(&self) -> log::Level {
+        match self {
+            Unanswered::Unsupported(_) => log::Level::Info,
+            Unanswered::Passing(_)
+            | Unanswered::Denied(_)
+            | Unanswered::Final(_)
+            | Unanswered::Undecided(_) => log::Level::Warn,
+        }
+    }
+}
+
 impl From<SocketFault> for Unanswered {
     fn from(fault: SocketFault) -> Self {
         let why = fault.to_string();
@@ -87,7 +138,7 @@ impl From<NoCoordinator> for Unanswered {
         match why {
             NoCoordinator::NoBroker => Unanswered::Passing(why.to_string()),
             NoCoordinator::Socket(fault) => fault.into(),
-            NoCoordinator::Refused(error) => failed("FindCoordinator", error),
+            NoCoordinator::Refused(why) => failed("FindCoordinator", why.error()),
         }
     }
 }
@@ -144,11 +195,6 @@ impl LeftOpen {
         LeftOpen { asked, id, topic, attempts: 0, latest: None, partitions: BTreeMap::new() }
     }
 
-    /// Where nothing is to be open.
-    pub fn topic(&self) -> &str {
-        &self.topic
-    }
-
     /// Looks how the latest transaction ended or will end once the transactional id is taken: one that is open is
     /// aborted then. To be called before the id is taken, and again if it may have been used meanwhile. Every partition
     /// needs a leader: what is known now could not be asked any more while one is waited for later.
@@ -193,7 +239,7 @@ impl LeftOpen {
             let LeftOpen { id, topic, .. } = &*self;
             let producer = latest.producer.0;
             Unanswered::Undecided(format!(
-                "A transaction of {id} (producer {producer}) is open in the partitions {partitions:?} of the topic \
+                "a transaction of {id} (producer {producer}) is open in the partitions {partitions:?} of the topic \
                  '{topic}' although its coordinator has ended it, and {why}"
             ))
         };
@@ -204,7 +250,7 @@ impl LeftOpen {
         match self.state(&mut coordinator)? {
             Some(state) if state.producer_id == latest.producer => {
                 self.end_in(&partitions, decision, &state, &mut coordinator)?;
-                Ok(Some(EndedLate { decision, partitions }))
+                Ok(Some(EndedLate { decision, topic: Arc::clone(&self.topic), partitions }))
             }
             Some(_) | None => Err(undecided("the transactional id is that of another producer")),
         }
@@ -354,14 +400,8 @@ fn failed(api: &str, error: ResponseError) -> Unanswered {
     }
 }
 
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use kafka_protocol::messages::metadata_response::{
         MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
     };

@@ -1,10 +1,11 @@
 //! All that touches a Kafka broker: on librdkafka, and for the group of workers and questions about transactions on
-//! connections of our own ([`group_socket`]).
+//! connections of our own ([`broker_socket`]).
 //!
 //! Errors come out as [`fault::KafkaFault`]: typed, and with words that say what to do.
 
 pub mod admin;
 mod block_on;
+pub mod broker_socket;
 mod client_log;
 pub mod consumed;
 pub mod consumer;
@@ -15,7 +16,6 @@ pub mod embedded;
 pub mod fault;
 pub mod figures;
 mod group_events;
-pub mod group_socket;
 pub mod left_open;
 pub mod log_consumer;
 mod log_events;

@@ -10,11 +10,11 @@ use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
 use kafka_protocol::messages::{GroupId, OffsetDeleteRequest, TopicName};
-use kafka_protocol::protocol::StrBytes;
 
+use super::broker_socket::coordinator::Served;
+use super::broker_socket::talk::{BrokerTalk, NoCoordinator};
+use super::broker_socket::{ConnectionSettings, SocketFault, SocketFaultKind, text};
 use super::fault::{FaultKind, KafkaFault};
-use super::group_socket::talk::{BrokerTalk, NoCoordinator, Served};
-use super::group_socket::{ConnectionSettings, SocketFault, SocketFaultKind};
 use crate::api::ids::TopicPartition;
 use crate::config::broker::Broker;
 use crate::stdx::time::{Clock, Deadline};
@@ -87,7 +87,7 @@ fn uncoordinated(why: NoCoordinator) -> KafkaFault {
     match why {
         NoCoordinator::NoBroker => KafkaFault::other(WHAT, FaultKind::Unreachable, why.to_string()),
         NoCoordinator::Socket(fault) => of_socket(&fault),
-        NoCoordinator::Refused(error) => refused(error),
+        NoCoordinator::Refused(why) => refused(why.error()),
     }
 }
 
@@ -115,8 +115,4 @@ fn of_socket(fault: &SocketFault) -> KafkaFault {
         }
     };
     KafkaFault::other(WHAT, kind, fault.to_string())
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
 }

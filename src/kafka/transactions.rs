@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 
 use super::client_log;
 use super::fault::{FaultKind, KafkaFault};
-use super::left_open::{Asked, LeftOpen, Unanswered};
+use super::left_open::{Asked, LeftOpen, QUIET, Unanswered};
 use super::settings::client_config;
 use crate::config::client::ClientSettings;
 use crate::stdx::time::{Clock, Deadline};
@@ -21,10 +21,6 @@ const FENCED_TOGETHER: usize = 16;
 /// How long one question about transactions may take, and how long it is until the next attempt.
 const QUESTION: Duration = Duration::from_secs(5);
 const QUESTION_REST: Duration = Duration::from_millis(250);
-/// How long there may be no answer before the log says so.
-const QUIET: Duration = Duration::from_secs(5);
-/// How long brokers may refuse a login: one that starts may not know its users yet.
-const DENIED: Duration = Duration::from_secs(10);
 /// What those questions are for; reads well after «failed to».
 const LOOK: &str = "look for what Kafka has left open of the latest transactions";
 
@@ -104,12 +100,7 @@ pub fn fence(
             fenced.map_err(|error| fault(&client, what(id), &error).into_fault())?;
             let ended = asks.ask(&client, &mut left_open, |left_open, until| left_open.end(until))?;
             if let Some(ended) = ended.flatten() {
-                log::warn!(
-                    "Kafka had left a transaction of {id} open in the partitions {:?} of the topic '{offsets}'; it was \
-                     ended there: {:?}",
-                    ended.partitions,
-                    ended.decision
-                );
+                log::warn!("{id}: {ended}");
             }
         }
     }
@@ -136,7 +127,7 @@ impl Asks {
         ask: impl Fn(&mut LeftOpen, Deadline) -> Result<T, Unanswered>,
     ) -> Result<Option<T>, KafkaFault> {
         let Some(asks) = left_open else { return Ok(None) };
-        let denied_until = Clock.deadline(DENIED);
+        let began = Clock.now().instant;
         let mut tells_at = Some(Clock.deadline(QUIET));
         loop {
             let why = match ask(asks, self.deadline.min(Clock.deadline(QUESTION))) {
@@ -144,34 +135,21 @@ impl Asks {
                 Err(why) => why,
             };
             let now = Clock.now().instant;
-            let waits = match &why {
-                Unanswered::Passing(_) => true,
-                Unanswered::Denied(_) => !denied_until.passed(now),
-                Unanswered::Final(_) | Unanswered::Undecided(_) | Unanswered::Unsupported(_) => false,
-            };
-            if waits && self.deadline.passed(now) {
+            if !why.may_pass(now.saturating_duration_since(began)) {
+                log::log!(why.level(), "cannot {LOOK}: {why}");
+                *left_open = None;
+                if !matches!(why, Unanswered::Undecided(_)) {
+                    self.asked = None;
+                }
+                return Ok(None);
+            }
+            if self.deadline.passed(now) {
                 return Err(KafkaFault::other(LOOK, FaultKind::Unreachable, why.to_string()));
             }
-            if waits {
-                if tells_at.take_if(|at| at.passed(now)).is_some() {
-                    log::warn!("earlier tasks are shut out later: cannot {LOOK}: {why}");
-                }
-                client.poll(QUESTION_REST);
-                continue;
+            if tells_at.take_if(|at| at.passed(now)).is_some() {
+                log::warn!("earlier tasks are shut out later: cannot {LOOK}: {why}");
             }
-            *left_open = None;
-            match why {
-                Unanswered::Undecided(why) => log::warn!("{why}"),
-                Unanswered::Unsupported(why) => {
-                    self.asked = None;
-                    log::info!("cannot {LOOK}: {why}");
-                }
-                Unanswered::Passing(why) | Unanswered::Denied(why) | Unanswered::Final(why) => {
-                    self.asked = None;
-                    log::warn!("cannot {LOOK}: {why}");
-                }
-            }
-            return Ok(None);
+            client.poll(QUESTION_REST);
         }
     }
 }

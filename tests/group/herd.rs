@@ -11,7 +11,7 @@ use herdsman::config::broker::Broker;
 use herdsman::config::client::ClientSettings;
 use herdsman::group::events::{GroupEvent, MemberCommand, MemberSettings};
 use herdsman::group::member_thread::{Bootstrap, MemberHandle};
-use herdsman::kafka::group_socket::ConnectionSettings;
+use herdsman::kafka::broker_socket::ConnectionSettings;
 
 /// How long what should be quick may take.
 pub(crate) const SOON: Duration = Duration::from_secs(30);

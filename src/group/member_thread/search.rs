@@ -8,8 +8,8 @@ use mio::Registry;
 
 use crate::config::broker::Broker;
 use crate::group::wire::{self, Coordinator};
-use crate::kafka::group_socket::conversation::Heard;
-use crate::kafka::group_socket::{BrokerConnection, SocketFault};
+use crate::kafka::broker_socket::conversation::Heard;
+use crate::kafka::broker_socket::{BrokerConnection, SocketFault};
 use crate::stdx::error_class::ErrorClass;
 use crate::stdx::time::Now;
 

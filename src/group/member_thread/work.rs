@@ -16,8 +16,8 @@ use crate::group::events::{GroupEvent, MemberCommand, MemberSettings};
 use crate::group::member::{Action, GroupMember, Input, LinkId, Moment};
 use crate::group::requests::{MemberRequest, RequestId};
 use crate::group::wire;
-use crate::kafka::group_socket::conversation::{CorrelationId, Heard};
-use crate::kafka::group_socket::{BrokerConnection, ConnectionSettings, SocketFault};
+use crate::kafka::broker_socket::conversation::{CorrelationId, Heard};
+use crate::kafka::broker_socket::{BrokerConnection, ConnectionSettings, SocketFault};
 use crate::stdx::error_class::ErrorClass;
 use crate::stdx::time::{Clock, Now};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::client::ClientSettings;
 use crate::kafka::fault::KafkaFault;
-use crate::kafka::left_open::{Asked, Decision, EndedLate, LeftOpen, Unanswered};
+use crate::kafka::left_open::{Asked, LeftOpen, QUIET, Unanswered};
 use crate::kafka::producer::Producer;
 use crate::stdx::time::Clock;
 
@@ -15,11 +15,12 @@ const CALL: Duration = Duration::from_secs(1);
 const CALL_LONGEST: Duration = Duration::from_secs(4);
 /// How long the task rests before it asks brokers again that have no answer yet.
 const REST: Duration = Duration::from_millis(250);
-/// How long it waits before it says so in the log, and how long until it says so again.
-const QUIET: Duration = Duration::from_secs(5);
+/// How long it waits until it says so again in the log.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
-/// How long brokers may refuse a login that the producer itself succeeds with.
-const DENIED: Duration = Duration::from_secs(10);
+
+/// What a task says where there is no answer.
+const CANNOT_LOOK: &str = "Cannot ask how the latest transaction ended";
+const CANNOT_END: &str = "Cannot end what may be open of the latest transaction";
 
 /// A producer on its way to its transactional id.
 pub(super) struct Claim {
@@ -89,7 +90,8 @@ impl Claim {
             (Step::End, Some(left_open)) => match left_open.end(Clock.deadline(self.patience)) {
                 Ok(ended) => {
                     if let Some(ended) = ended {
-                        tell(&ended, left_open.topic(), task);
+                        let (name, target) = task;
+                        log::warn!(target: target, "{name} {ended}");
                     }
                     Ok(Claimed::Done(Arc::clone(&self.producer)))
                 }
@@ -121,16 +123,10 @@ impl Claim {
         now: Instant,
     ) -> Result<Claimed, KafkaFault> {
         let waits = *self.waits.get_or_insert(Waits { since: now, tells_at: now + QUIET });
-        match why {
-            Unanswered::Passing(why) => return self.wait(&why, (name, target), now),
-            Unanswered::Denied(why) if now < waits.since + DENIED => {
-                return self.wait(&why, (name, target), now);
-            }
-            Unanswered::Denied(why) | Unanswered::Final(why) | Unanswered::Undecided(why) => {
-                log::warn!(target: target, "{name} {cannot}: {why}");
-            }
-            Unanswered::Unsupported(why) => log::info!(target: target, "{name} {cannot}: {why}"),
+        if why.may_pass(now.saturating_duration_since(waits.since)) {
+            return self.wait(&why, (name, target), now);
         }
+        log::log!(target: target, why.level(), "{name} {cannot}: {why}");
         self.left_open = None;
         if matches!(self.step, Step::Look) {
             self.step = Step::Take;
@@ -138,7 +134,12 @@ impl Claim {
         Ok(Claimed::Again)
     }
 
-    fn wait(&mut self, why: &str, (name, target): (&str, &str), now: Instant) -> Result<Claimed, KafkaFault> {
+    fn wait(
+        &mut self,
+        why: &Unanswered,
+        (name, target): (&str, &str),
+        now: Instant,
+    ) -> Result<Claimed, KafkaFault> {
         self.patience = (self.patience * 2).min(CALL_LONGEST);
         match &mut self.waits {
             Some(waits) if now >= waits.tells_at => {
@@ -152,19 +153,4 @@ impl Claim {
         }
         self.producer.denial().map_or(Ok(Claimed::At(now + REST)), Err)
     }
-}
-
-const CANNOT_LOOK: &str = "Cannot ask how the latest transaction ended";
-const CANNOT_END: &str = "Cannot end what may be open of the latest transaction";
-
-fn tell(EndedLate { decision, partitions }: &EndedLate, topic: &str, (name, target): (&str, &str)) {
-    let how = match decision {
-        Decision::Commit => "committed",
-        Decision::Abort => "aborted",
-    };
-    log::warn!(
-        target: target,
-        "{name} Kafka had left the latest transaction open in the partitions {partitions:?} of the topic '{topic}'; it \
-         is {how} there, too, now"
-    );
 }

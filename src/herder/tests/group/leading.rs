@@ -172,6 +172,17 @@ fn what_waits_to_be_written_is_stale_when_others_may_have_led() {
 }
 
 #[test]
+fn what_waits_to_be_written_is_for_who_leads_now_whoever_led_between() {
+    let (mut member, deleted) = with_a_deletion_waiting(Member::leading());
+    member.generation += 1;
+    member.joins_with();
+    let offset = member.offset;
+    member.assigned_by_other(offset, &[], &[]);
+    let Some(Err(HerderError::NotHere { url, .. })) = deleted.poll() else { panic!("it is not handed over") };
+    assert_eq!(url.as_deref(), Some(OTHERS));
+}
+
+#[test]
 fn what_nobody_wants_any_more_is_not_written_after_a_rebalance() {
     let (mut member, deleted) = with_a_deletion_waiting(Member::leading());
     drop(deleted);

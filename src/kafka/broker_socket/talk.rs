@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
-use kafka_protocol::protocol::StrBytes;
 use mio::{Events, Poll, Token};
 
 use super::api::Ask;
 use super::conversation::Heard;
+use super::coordinator::{self, NotNamed, Served};
 use super::{BrokerConnection, ConnectionSettings, SocketFault, SocketFaultKind};
 use crate::config::broker::Broker;
 use crate::stdx::thread;
@@ -29,15 +27,6 @@ pub struct BrokerTalk {
     deadline: Deadline,
 }
 
-/// Whom a coordinator serves.
-#[derive(Debug, Clone, Copy)]
-pub enum Served<'a> {
-    /// The members of a group, and its offsets.
-    Group(&'a str),
-    /// Whoever has a transactional id.
-    TransactionalId(&'a str),
-}
-
 /// Why there is no coordinator to talk to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoCoordinator {
@@ -49,7 +38,7 @@ pub enum NoCoordinator {
     Socket(#[from] SocketFault),
     /// A broker does not say who it is.
     #[error("FindCoordinator failed with {0}")]
-    Refused(ResponseError),
+    Refused(NotNamed),
 }
 
 impl BrokerTalk {
@@ -96,7 +85,7 @@ impl BrokerTalk {
     /// None of that in time, or the broker does not say who it is.
     pub fn coordinator(&mut self, of: Served<'_>) -> Result<Self, NoCoordinator> {
         let answer = self.ask(|version| of.request(version))?;
-        let coordinator = coordinator_of(&answer).map_err(NoCoordinator::Refused)?;
+        let coordinator = coordinator::named(answer).map_err(NoCoordinator::Refused)?;
         Ok(BrokerTalk::begin(&coordinator, &self.settings, self.deadline)?)
     }
 
@@ -171,34 +160,6 @@ impl BrokerTalk {
 impl fmt::Debug for BrokerTalk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerTalk").field("broker", &self.broker).finish_non_exhaustive()
-    }
-}
-
-impl Served<'_> {
-    fn request(self, version: i16) -> FindCoordinatorRequest {
-        let (kind, key) = match self {
-            Served::Group(key) => (0, key),
-            Served::TransactionalId(key) => (1, key),
-        };
-        let key = StrBytes::from_string(key.to_owned());
-        match version {
-            0 => FindCoordinatorRequest::default().with_key(key),
-            1..4 => FindCoordinatorRequest::default().with_key_type(kind).with_key(key),
-            _ => FindCoordinatorRequest::default().with_key_type(kind).with_coordinator_keys(vec![key]),
-        }
-    }
-}
-
-fn coordinator_of(answer: &FindCoordinatorResponse) -> Result<Broker, ResponseError> {
-    // From version 4 on there is one entry for each key that was asked for, which is one.
-    let (code, host, port) = match answer.coordinators.first() {
-        Some(first) => (first.error_code, &first.host, first.port),
-        None => (answer.error_code, &answer.host, answer.port),
-    };
-    match (ResponseError::try_from_code(code), u16::try_from(port)) {
-        (Some(error), _) => Err(error),
-        (None, Ok(port)) if port != 0 && !host.is_empty() => Ok(Broker::new(host.as_str(), port)),
-        (None, Ok(_) | Err(_)) => Err(ResponseError::CoordinatorNotAvailable),
     }
 }
 

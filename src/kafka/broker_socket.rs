@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod conversation;
+pub mod coordinator;
 mod dial;
 mod fault;
 mod frames;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kafka_protocol::protocol::StrBytes;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 use openssl::ssl::{ErrorCode, SslStream};
@@ -37,6 +39,11 @@ use crate::stdx::time::Now;
 /// Which part of the life of a login is used before it is renewed.
 const LOGIN_USED: f64 = 0.85;
 const READ_BYTES: usize = 16 * 1024;
+
+/// A text of a message.
+pub(crate) fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
 
 /// What all connections of one client have in common.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 #![no_main]
 
 use herdsman::config::client::ClientSettings;
-use herdsman::kafka::group_socket::ConnectionSettings;
-use herdsman::kafka::group_socket::api::Api;
-use herdsman::kafka::group_socket::conversation::{Answer, Conversation, Heard};
+use herdsman::kafka::broker_socket::ConnectionSettings;
+use herdsman::kafka::broker_socket::api::Api;
+use herdsman::kafka::broker_socket::conversation::{Answer, Conversation, Heard};
 use herdsman::stdx::time::Clock;
 use kafka_protocol::messages::{
     FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, OffsetDeleteRequest,
